@@ -3,18 +3,20 @@ import { placeOf, type Address, type Target } from '../db/session.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import type { Observer } from '../events.ts'
 import type { Ending, ExitCode } from './exit-codes.ts'
-import { engineOptions, type DATABASE, type EngineValues, type METRICS } from '../requests/common.ts'
+import { engineOptions, type AT_END, type DATABASE, type EngineValues } from '../requests/common.ts'
+import { HOOKS } from '../requests/hooks.ts'
 import type { PLAN_FILE } from '../requests/plan-file.ts'
 import { Faults } from '../requests/faults.ts'
-import type { Options, Values } from '../requests/option.ts'
+import { nameOf, type Options, type Values } from '../requests/option.ts'
 import { readValues, type Spec } from '../requests/spec.ts'
-import { redact } from '../text/redact.ts'
+import { hostsOnly, redact } from '../text/redact.ts'
 import { shellWord } from '../text/shell-word.ts'
+import type { OfRun } from './at-end.ts'
 import { assertNamed, targetOf } from './connection.ts'
 import type { Context } from './context.ts'
 import { flagsOf, withOptions } from './flags.ts'
-import type { Log } from './log.ts'
-import type { Metrics } from './metrics.ts'
+import { commandOf, type Log } from './log.ts'
+import { NO_NOTES, type Notes } from './notes.ts'
 import { reporterFor, type Reporter } from './reporter.ts'
 import { variablesFor, type Variable } from './variables.ts'
 
@@ -47,8 +49,8 @@ export interface Asked<To extends Target = Target> {
   readonly execute: boolean
   readonly engine: EngineOptions
   readonly planFile: PlanFile
-  /** For --metrics-file. */
-  readonly metrics: Metrics
+  /** For metrics and hooks. */
+  readonly notes: Notes
 }
 
 /** Where a plan is saved, and which one is executed; null without. */
@@ -76,31 +78,31 @@ export function commandLine<O extends Options & Omit<typeof DATABASE, 'journalSc
     faults.throwIfAny()
     assertNamed(common.url ?? null, context.env)
     const execute = common.execute === true
+    const run = { command: commandOf(invocation.args) ?? '', database: placeOf(target) }
     // A plan that is only shown is no run.
-    const metrics = await metricsOf(
-      invocation,
-      target,
-      execute || !('execute' in spec.options) ? common.metricsFile : null,
-    )
+    const notes = execute || !('execute' in spec.options) ? await notesOf(run, invocation, common) : NO_NOTES
     const observer: Observer = (event) => {
-      metrics.observe(event)
+      notes.observe(event)
       reporter.observer(event)
     }
     const engine = { ...engineOptions(common, spec.pace), observer, signal: context.signal }
     const planFile = { out: common.planOut ?? null, saved: common.plan ?? null }
-    await answer({ invocation, reporter, target, execute, engine, planFile, metrics }, spec.request(values), values)
+    await answer({ invocation, reporter, target, execute, engine, planFile, notes }, spec.request(values), values)
   })
 }
 
-type Common = EngineValues & { readonly execute?: boolean } & Partial<Values<typeof PLAN_FILE & typeof METRICS>>
+type Common = EngineValues & { readonly execute?: boolean } & Partial<Values<typeof PLAN_FILE & typeof AT_END>>
 
 /** Loaded where they are wanted only. */
-async function metricsOf(invocation: Invocation, target: Address, file: string | null = null): Promise<Metrics> {
-  if (file === null) return { observe: () => {}, note: () => {} }
-  const { metricsFor } = await import('./metrics.ts')
-  const { metrics, write } = metricsFor(file, { database: placeOf(target) }, invocation)
-  invocation.atEnd(write)
-  return metrics
+async function notesOf(run: OfRun, invocation: Invocation, values: Partial<Values<typeof AT_END>>): Promise<Notes> {
+  const { metricsFile, onFailure, onObjection, onFinish } = values
+  // Of a command that has no such options.
+  if (metricsFile === undefined) return NO_NOTES
+  const { AtEnd } = await import('./at-end.ts')
+  const hooks = { onFailure: onFailure ?? null, onObjection: onObjection ?? null, onFinish: onFinish ?? null }
+  const atEnd = new AtEnd(run, invocation.log, metricsFile, hooks)
+  invocation.atEnd((end) => atEnd.tell(end))
+  return atEnd
 }
 
 /** The same for a command that needs no database. */
@@ -146,15 +148,19 @@ function parsed<O extends Options & Json, Request>(
  */
 export function executing({ args, variables = [] }: Invocation): string {
   // What was saved is what is executed.
-  const words = args.map((word) => word.replace(/^--plan-out(?==|$)/, '--plan'))
+  const words = args.map((word, i) => withoutSecrets(word.replace(/^--plan-out(?==|$)/, '--plan'), args[i - 1]))
   const assigned = variables.map(({ name, value }) => {
-    return `${name.replace(/_PLAN_OUT$/, '_PLAN')}=${shellWord(withoutSecrets(value))}`
+    return `${name.replace(/_PLAN_OUT$/, '_PLAN')}=${shellWord(withoutSecrets(value, name))}`
   })
-  return [...assigned, ...['ebb', ...words, '--execute'].map((word) => shellWord(withoutSecrets(word)))].join(' ')
+  return [...assigned, ...['ebb', ...words, '--execute'].map(shellWord)].join(' ')
 }
 
-function withoutSecrets(word: string): string {
-  return withoutQuery(redact(word))
+const HOOK_FLAGS = Object.values(HOOKS).map(({ flags }) => nameOf(flags))
+const OF_HOOK = new RegExp(`^(?:--|EBB_)(?:${HOOK_FLAGS.join('|').replaceAll('-', '[-_]')})(?:=|$)`, 'i')
+
+/** A word that was typed, or the value of a variable; `before` is what it belongs to. */
+function withoutSecrets(word: string, before = ''): string {
+  return OF_HOOK.test(word) || OF_HOOK.test(before) ? hostsOnly(word) : withoutQuery(redact(word))
 }
 
 // A health check that wants a token has it in the query of its URL.

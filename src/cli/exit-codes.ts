@@ -1,6 +1,7 @@
 import type { RotationReport } from '../engine/commands/rotate.ts'
 import type { TableOutcome } from '../engine/many-tables.ts'
 import { EbbError, type ErrorKind } from '../errors.ts'
+import type { ToldError } from '../report/error-text.ts'
 
 /** Few and documented (docs/exit-codes.md). */
 export const EXIT = {
@@ -15,8 +16,16 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
+/** How a command has ended. */
+export interface End {
+  readonly exitCode: ExitCode
+  readonly milliseconds: number
+  /** Without values of rows; null where no error ended it. */
+  readonly error: ToldError | null
+}
+
 /** What is done once a command has ended. */
-export type Ending = (exitCode: ExitCode, milliseconds: number) => Promise<void>
+export type Ending = (end: End) => Promise<void>
 
 const OF_KIND: Readonly<Record<ErrorKind | 'bug', ExitCode>> = {
   failed: EXIT.failed,
@@ -30,6 +39,12 @@ const OF_KIND: Readonly<Record<ErrorKind | 'bug', ExitCode>> = {
 /** The exit code of an error. */
 export function exitCodeOf(kind: ErrorKind | 'bug'): ExitCode {
   return OF_KIND[kind]
+}
+
+/** The kind of error that an exit code stands for. */
+export function kindOfExitCode(code: ExitCode): ErrorKind | 'bug' | 'done' {
+  const kinds = Object.keys(OF_KIND) as (ErrorKind | 'bug')[]
+  return kinds.find((kind) => OF_KIND[kind] === code) ?? 'done'
 }
 
 /** The exit code of a rotation: of what is worst, after a stop. */

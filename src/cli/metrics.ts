@@ -1,44 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
-import type { Event } from '../events.ts'
-import { reasonOf } from '../db/sqlstate.ts'
-import { EventMetrics } from '../report/event-metrics.ts'
-import { prometheusText, type Labels, type Sample } from '../report/metrics.ts'
-import type { Ending, ExitCode } from './exit-codes.ts'
-import { commandOf, type Log } from './log.ts'
+import { prometheusText, type Sample } from '../report/metrics.ts'
+import type { OfRun } from './at-end.ts'
+import type { End } from './exit-codes.ts'
 
-/** What a command was like. */
-export interface Metrics {
-  observe(event: Event): void
-  note(samples: readonly Sample[]): void
-}
-
-/**
- * Metrics, and what writes them once the command has ended. A file that cannot be written is told, and changes nothing
- * about how the command ended.
- */
-export function metricsFor(
+/** Writes the metrics of a run that has ended. */
+export async function writeMetrics(
   file: string,
-  ofAll: Labels,
-  { args, log }: Invoked,
-): { readonly metrics: Metrics; readonly write: Ending } {
-  const events = new EventMetrics()
-  const results: Sample[] = []
-  return {
-    metrics: { observe: (event) => events.observe(event), note: (samples) => void results.push(...samples) },
-    write: async (exitCode, milliseconds) => {
-      const samples = [...lastRun(exitCode, milliseconds), ...events.samples(), ...results]
-      const text = prometheusText(samples.map(ofCommand(commandOf(args) ?? '')), ofAll)
-      await replaceFile(file, text).catch((error: unknown) => {
-        log.warn(`the metrics were not written to ${file}: ${reasonOf(error)}; what it had before stays there`)
-      })
-    },
-  }
-}
-
-interface Invoked {
-  readonly args: readonly string[]
-  readonly log: Log
+  { command, database }: OfRun,
+  samples: readonly Sample[],
+  end: End,
+): Promise<void> {
+  const all = [...lastRun(end), ...samples]
+  await replaceFile(file, prometheusText(all.map(ofCommand(command)), { database }))
 }
 
 /** What a check has found belongs to the database. */
@@ -46,7 +20,7 @@ function ofCommand(command: string): (sample: Sample) => Sample {
   return (one) => (one.metric.startsWith('ebb_last_run') ? { ...one, labels: { command, ...one.labels } } : one)
 }
 
-function lastRun(exitCode: ExitCode, milliseconds: number): Sample[] {
+function lastRun({ exitCode, milliseconds }: End): Sample[] {
   return [
     { metric: 'ebb_last_run_timestamp_seconds', labels: {}, value: Math.floor(Date.now() / 1000) },
     { metric: 'ebb_last_run_duration_seconds', labels: {}, value: Math.round(milliseconds) / 1000 },

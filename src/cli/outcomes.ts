@@ -29,9 +29,9 @@ const showCopied: Show<CopyResult> = async ({ reporter, target }, outcome, comma
 }
 
 /** Where locked rows are left, the exit code says to try again later. */
-const showPurged: Show<PurgeResult> = ({ invocation, reporter, metrics }, outcome) => {
+const showPurged: Show<PurgeResult> = ({ invocation, reporter, notes }, outcome) => {
   const { plan, ...shown } = outcome
-  metrics.note(samplesOfPurge(outcome))
+  notes.note(samplesOfPurge(outcome))
   reporter.show('result', { table: plan.table, ...shown }, () => toText(describePurged(outcome)))
   if ((outcome.figures?.locked ?? 0) > 0) invocation.end(EXIT.tryLater)
 }

@@ -16,7 +16,7 @@ export async function purgeStaleGroups(
   request: StalePurgeRequest,
   flag: Flag | null,
 ): Promise<void> {
-  const { invocation, reporter, metrics, target, execute, engine, planFile } = asked
+  const { invocation, reporter, notes, target, execute, engine, planFile } = asked
   if (planFile.out !== null)
     return showPlan(asked, await saving(asked, planFile.out, planStaleToSave(target, table, request, flag, engine)))
   if (!execute) return showPlan(asked, await planStaleOf(target, table, request, flag, engine))
@@ -26,7 +26,7 @@ export async function purgeStaleGroups(
     async () => {
       const { flagged, purged } = await purgeStale(target, table, request, flag, engine, saved)
       const results = flagged === null ? [purged] : [flagged, purged]
-      metrics.note(results.flatMap(samplesOfPurge))
+      notes.note(results.flatMap(samplesOfPurge))
       const [shownFlagged, shownPurged] = [flagged, purged].map((result) => {
         if (result === null) return null
         const { plan, ...rest } = result

@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { EbbError, UsageError } from '../errors.ts'
-import { EXIT, type Ending, type ExitCode, exitCodeOf } from './exit-codes.ts'
+import { EXIT, type End, type Ending, type ExitCode, exitCodeOf } from './exit-codes.ts'
 import { tellError } from '../report/error-text.ts'
 import { toJson } from '../report/json.ts'
 import { VERSION } from '../package.ts'
@@ -14,14 +14,19 @@ export async function run(args: readonly string[], context: Context): Promise<Ex
   const began = performance.now()
   const log = logOf(args, context)
   const endings: Ending[] = []
-  const code = await carriedOut(args, context, log, endings)
+  const { exitCode, error } = await carriedOut(args, context, log, endings)
   const milliseconds = performance.now() - began
-  for (const ending of endings) await ending(code, milliseconds)
-  log.ended(code, milliseconds)
-  return code
+  for (const ending of endings) await ending({ exitCode, milliseconds, error })
+  log.ended(exitCode, milliseconds)
+  return exitCode
 }
 
-async function carriedOut(args: readonly string[], context: Context, log: Log, endings: Ending[]): Promise<ExitCode> {
+async function carriedOut(
+  args: readonly string[],
+  context: Context,
+  log: Log,
+  endings: Ending[],
+): Promise<Omit<End, 'milliseconds'>> {
   let code: ExitCode = EXIT.done
   try {
     const named = commandOf(args)
@@ -33,7 +38,7 @@ async function carriedOut(args: readonly string[], context: Context, log: Log, e
     const main = await program(invocation, ({ name }) => name === named)
     main.hook('preAction', () => warnOfVariables(main, invocation))
     await main.parseAsync(args, { from: 'user' })
-    return code
+    return { exitCode: code, error: null }
   } catch (error) {
     return report(error, args, context, log)
   }
@@ -94,13 +99,15 @@ function speakThrough(command: Command, context: Context): void {
   })
 }
 
-function report(error: unknown, args: readonly string[], context: Context, log: Log): ExitCode {
-  if (error instanceof CommanderError && isHelp(error)) return error.exitCode === 0 ? EXIT.done : EXIT.usage
-  const told = tellError(translated(error, args, context), args.includes('--show-values'))
+function report(error: unknown, args: readonly string[], context: Context, log: Log): Omit<End, 'milliseconds'> {
+  if (error instanceof CommanderError && isHelp(error))
+    return { exitCode: error.exitCode === 0 ? EXIT.done : EXIT.usage, error: null }
+  const met = translated(error, args, context)
+  const told = tellError(met, args.includes('--show-values'))
   const exitCode = exitCodeOf(told.kind)
   log.error(told, exitCode)
   if (args.includes('--json')) context.out.write(`${toJson({ type: 'error', error: { ...told, exitCode } })}\n`)
-  return exitCode
+  return { exitCode, error: tellError(met) }
 }
 
 function isHelp({ code }: CommanderError): boolean {

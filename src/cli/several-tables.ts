@@ -13,6 +13,7 @@ import {
   tableForPrograms,
   type FinishedRun,
 } from '../report/several-tables.ts'
+import { troublesOfTables } from '../report/troubles.ts'
 import { onlyTable } from '../requests/several-tables.ts'
 import { display } from '../sql/names.ts'
 import type { TableChoice } from '../sql/table-pattern.ts'
@@ -80,17 +81,18 @@ function inComments(lines: readonly string[]): string[] {
 }
 
 function showOutcomes<Outcome extends FinishedRun>(
-  { invocation, reporter, metrics }: Asked,
+  { invocation, reporter, notes }: Asked,
   outcomes: readonly TableOutcome<{ readonly outcome: Outcome; readonly shown: unknown }>[],
 ): void {
   const withValues = showsValues(invocation.args)
   const [command = ''] = invocation.args
   const value = outcomes.map((one) => tableForPrograms(one, withValues, ({ shown }) => ({ result: shown })))
   const finished = outcomes.map((one) => (one.outcome === 'done' ? { ...one, result: one.result.outcome } : one))
-  metrics.note(
+  notes.note(
     outcomes.flatMap(({ table, outcome }) =>
       outcome === 'failed' || outcome === 'refused' ? [failure(table, 1)] : [],
     ),
+    troublesOfTables(outcomes),
   )
   reporter.show('results', value, () => toText(describeTables(command, finished, withValues)))
   invocation.end(exitCodeOfTables(outcomes))

@@ -5,6 +5,7 @@ import { planCommand } from '../engine/plan-command.ts'
 import { carryOut } from '../engine/run.ts'
 import { asSaved, planToSave } from '../engine/saved-plan.ts'
 import { explain } from '../plan/explain/explain.ts'
+import { troublesOf } from '../report/troubles.ts'
 import type { RotationPlan } from '../plan/rotate/plan.ts'
 import type { SavedPlan } from '../plan/language/saved.ts'
 import type { Plan } from '../plan/language/step.ts'
@@ -13,7 +14,8 @@ import { executing, type Asked } from './command.ts'
 import { readPlanFile, writePlanFile } from './plan-file.ts'
 
 /** Shows a plan; with blocking issues the exit code says so. `more` is part of the JSON only. */
-export function showPlan({ invocation, reporter }: Asked, plan: Plan, more: object = {}): void {
+export function showPlan({ invocation, reporter, notes }: Asked, plan: Plan, more: object = {}): void {
+  notes.note([], troublesOf(plan.table, plan.objections))
   const command = executing(invocation)
   reporter.show('plan', { ...planForPrograms(plan), ...more, command }, () => explain(plan, { command }))
   if (plan.objections.length > 0) invocation.end(EXIT.objections)

@@ -1,6 +1,7 @@
 import type { Command, Option as Flag } from 'commander'
 import { COMMON, DATABASE, LOCKS } from '../requests/common.ts'
 import { DISK_FREE } from '../requests/copying.ts'
+import { HOOKS } from '../requests/hooks.ts'
 import { nameOf, type Option } from '../requests/option.ts'
 import { PACE } from '../requests/pace.ts'
 import { RUN } from '../requests/policies.ts'
@@ -12,7 +13,7 @@ import { nearest } from '../text/nearest.ts'
 type Env = Readonly<Record<string, string | undefined>>
 
 /** Where the database is and how a run behaves is the same for all commands; what a command does is its own. */
-const OF_ALL = namesOf({ ...DATABASE, ...LOCKS, ...PACE, ...DISK_FREE, config: RUN.options.config })
+const OF_ALL = namesOf({ ...DATABASE, ...LOCKS, ...PACE, ...DISK_FREE, ...HOOKS, config: RUN.options.config })
 /** An approval is typed where it is meant; the database has DATABASE_URL. */
 const TYPED_ONLY = namesOf({ url: DATABASE.url, accept: COMMON.accept, ...APPROVAL })
 

@@ -12,6 +12,8 @@ export interface Config {
   readonly journalSchema?: string
   /** What policies have that do not say otherwise. */
   readonly defaults?: PolicyDefaults
+  /** Who is told how `ebb run` has ended: a webhook (`https://…`), or a shell command. A program awaits the result instead. */
+  readonly hooks?: { readonly onFailure?: string; readonly onObjection?: string; readonly onFinish?: string }
   /** By table, as SQL names it: `public.events`. */
   readonly policies: Readonly<Record<string, PolicyConfig>>
 }

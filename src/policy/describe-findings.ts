@@ -1,4 +1,5 @@
 import type { Sample } from '../report/metrics.ts'
+import type { Trouble } from '../report/troubles.ts'
 import { display } from '../sql/names.ts'
 import { columns } from '../text/columns.ts'
 import type { Finding, Level } from './findings.ts'
@@ -33,6 +34,11 @@ export function samplesOfFindings(findings: readonly Finding[]): Sample[] {
       return { metric: 'ebb_finding', labels: { level, code, table: table === null ? '' : display(table) }, value: 1 }
     }),
   ]
+}
+
+/** For those who are told how a check has ended. */
+export function troubleOfFinding({ code, table, text }: Finding): Trouble {
+  return { table: table === null ? null : display(table), message: `${code}: ${text}` }
 }
 
 function countOf(findings: readonly Finding[], level: Level): number {

@@ -1,5 +1,6 @@
 import type { Failure } from '../engine/many-tables.ts'
 import { EbbError, type ErrorKind } from '../errors.ts'
+import { troublesOf, type Trouble } from '../report/troubles.ts'
 import type { PolicyReport, RunReport } from './run-policies.ts'
 
 /** How a policy came out: what is worst counts. */
@@ -32,6 +33,11 @@ export function failuresOf({ failed, rotation }: PolicyReport): Failure[] {
 
 export function objectionsOf({ objections, rotation }: PolicyReport): PolicyReport['objections'] {
   return [...objections, ...(rotation?.sets ?? []).flatMap(({ plan }) => plan?.objections ?? [])]
+}
+
+/** What was not done, and why. */
+export function troublesOfRun({ policies }: RunReport): Trouble[] {
+  return policies.flatMap((report) => troublesOf(report.table, objectionsOf(report), failuresOf(report)))
 }
 
 function outcomeOfFailure({ error }: Failure): Outcome {

@@ -6,6 +6,7 @@ import type { PartitionRequest } from '../plan/language/policy.ts'
 import type { MarkRequest } from '../plan/purge/mark.ts'
 import type { RotateRequest } from '../plan/rotate/request.ts'
 import type { HoldUntil } from '../requests/hold.ts'
+import type { Hooks } from '../requests/hooks.ts'
 import type { PurgeOrder } from '../requests/purge.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 
@@ -47,6 +48,8 @@ export interface Policies {
   /** Null where it does not say. */
   readonly journalSchema: string | null
   readonly policies: readonly Policy[]
+  /** Of `ebb run`; a program awaits the result itself. */
+  readonly hooks: Hooks
   /** Where a policy stands: `ebb.config.yaml:4:3`. */
   place(name: string): string
 }

@@ -7,6 +7,7 @@ import { nearest } from '../text/nearest.ts'
 import { ConfigFaults } from './config-faults.ts'
 import { configsIn, findConfig, folderOf, readConfigFile } from './config-file.ts'
 import type { Config, PolicyConfig } from './config.ts'
+import { readHooks } from './hooks.ts'
 import type { Path } from './place.ts'
 import { PolicyText } from './policy-text.ts'
 import type { Policies, Policy } from './policy.ts'
@@ -71,12 +72,13 @@ async function policiesOf(
   const names = Object.keys(shape.policies)
   const policies = names.flatMap((name) => readPolicy(new PolicyText(name, shape, folder), { written, faults }) ?? [])
   noteDoubles(policies, written, faults)
+  const hooks = readHooks(shape.hooks, { written, faults })
   faults.throwIfAny(shown)
   const place = (name: string) => {
     const at = written.place(['policies', name], 'key')
     return at === null ? shown : `${shown}:${at.line}:${at.column}`
   }
-  return { file: shown, journalSchema, policies, place }
+  return { file: shown, journalSchema, policies, hooks, place }
 }
 
 /** The parts of a config that have the right shape; the others are noted. */
@@ -88,8 +90,8 @@ async function shapeOf(value: unknown, written: WrittenConfig, faults: ConfigFau
   for (const issue of issues)
     if (isEmpty(value, issue.path as Path)) faults.note(written, issue.path as Path, 'value', EMPTY)
     else noteIssue(issue, schema, written, faults)
-  const { policies, defaults, journalSchema } = Object(value) as Partial<ConfigShape>
-  return { policies: objectsIn(policies), defaults: objectsIn({ defaults }).defaults, journalSchema }
+  const { policies, defaults, hooks, journalSchema } = Object(value) as Partial<ConfigShape>
+  return { policies: objectsIn(policies), ...objectsIn({ defaults, hooks }), journalSchema }
 }
 
 const EMPTY = new UsageError('missing', 'Write a value after the key, or remove it.')

@@ -1,4 +1,5 @@
 import type * as zod from 'zod'
+import { HOOKS } from '../requests/hooks.ts'
 import type { Form, Option } from '../requests/option.ts'
 import { optionsOf, SECTION_NAMES, SHARED } from './sections.ts'
 
@@ -9,6 +10,7 @@ import { optionsOf, SECTION_NAMES, SHARED } from './sections.ts'
 export interface ConfigShape {
   readonly journalSchema?: string | undefined
   readonly defaults?: PolicyShape | undefined
+  readonly hooks?: PolicyShape | undefined
   readonly policies: Readonly<Record<string, PolicyShape>>
 }
 
@@ -29,6 +31,10 @@ export function configSchema({ z }: typeof zod): zod.ZodType<ConfigShape> {
     $schema: z.string(NOT_TEXT).optional().describe('the schema for editors'),
     journalSchema: z.string(NOT_TEXT).optional().describe('the schema of Ebb’s journal'),
     defaults: defaults.optional().describe('what policies have that do not say otherwise'),
+    hooks: z
+      .strictObject(fieldsOf(z, Object.values(HOOKS)), { error: notAnObject })
+      .optional()
+      .describe('who is told how ebb run has ended'),
     policies: z.record(z.string(), policy).describe('by table, as SQL names it: public.events'),
   })
 }

@@ -10,6 +10,8 @@ const SECRETS = [
   /\b(?:pg)?password\s*=\s*(?!\$|process\b|env\b)['"]?[^\s'"&]/gi,
   /[?&](?:access_token|token|api_?key|secret)=(?!\$)[^\s&'"`]/gi,
   /AGE-SECRET-KEY-/gi,
+  // Webhooks whose path is the secret.
+  /https?:\/\/(?:hooks\.slack\.com|discord(?:app)?\.com\/api\/webhooks|chat\.googleapis\.com|[\w.-]+\.webhook\.office\.com)\/[^\s$'"`]/gi,
 ]
 
 /** Notes secrets in the text of a config; what they are is not repeated. */

@@ -4,8 +4,9 @@ import { LOCK_LIMITS } from '../engine/locks/short-locks.ts'
 import { DEFAULT_SCHEMA } from '../journal/journal.ts'
 import { DEFAULT_PACE, type PaceSettings } from '../pacing/limits.ts'
 import type { DISK_FREE } from './copying.ts'
+import { HOOKS } from './hooks.ts'
 import type { KEEP_JOURNAL } from './keep-journal.ts'
-import { flag, inForm, option, withDefault, required, defaulted, type Values } from './option.ts'
+import { commandLineOnly, flag, inForm, option, withDefault, required, defaulted, type Values } from './option.ts'
 import { pacingOf, type PACE } from './pace.ts'
 import { list, milliseconds, name, oneOf, tableName, text, whole } from './parsers.ts'
 
@@ -37,14 +38,16 @@ export const DATABASE = {
   }),
 }
 
-/** Of commands that monitors want to know of. */
-export const METRICS = {
+/** Who learns how a command has ended, of commands that run unattended. */
+export const AT_END = {
   metricsFile: option(
     '--metrics-file <path>',
     'once it has ended, replace this *.prom file with its metrics, for the textfile collector of Prometheus',
     prometheusFile,
     { property: null },
   ),
+  // A program awaits the result.
+  ...commandLineOnly(HOOKS),
 }
 
 function prometheusFile(value: unknown): string {

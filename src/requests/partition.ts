@@ -1,5 +1,5 @@
 import type { PartitionRequest } from '../plan/language/policy.ts'
-import { COMMON, EXECUTE, LOCKS, METRICS, TABLE } from './common.ts'
+import { COMMON, EXECUTE, LOCKS, AT_END, TABLE } from './common.ts'
 import { checkLeftOut, COPYING, copyRequest } from './copying.ts'
 import { keysOf, option, required, defaulted } from './option.ts'
 import { CHUNK_PACE } from './pace.ts'
@@ -45,7 +45,7 @@ export const PARTITION = spec({
     ...EXECUTE,
     ...PLAN_FILE,
     ...LOCKS,
-    ...METRICS,
+    ...AT_END,
     ...COMMON,
   },
   check(given, { method, execute }) {

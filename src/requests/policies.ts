@@ -1,6 +1,7 @@
 import { UsageError } from '../errors.ts'
-import { COMMON, EXECUTE, LOCKS, METRICS, TABLE } from './common.ts'
-import { defaulted, option, withDefault, type Option } from './option.ts'
+import { COMMON, EXECUTE, LOCKS, AT_END, TABLE } from './common.ts'
+import { HOOKS } from './hooks.ts'
+import { defaulted, keysOf, option, withDefault, type Option } from './option.ts'
 import { list, milliseconds, name, oneOf, tableName, text } from './parsers.ts'
 import { spec } from './spec.ts'
 
@@ -26,7 +27,7 @@ const CONFIG = {
     option('--only <table>', 'only the policy of this table; may be repeated', list(tableName), { repeated: true }),
     [],
   ),
-  ...METRICS,
+  ...AT_END,
   ...COMMON,
   journalSchema: withDefault(
     option('--journal-schema <name>', 'the schema of Ebb’s journal (default: as the config says, else ebb)', name),
@@ -70,6 +71,11 @@ export const CHECK = spec({
       'text',
       { property: null },
     ),
+  },
+  check(given, { format }) {
+    for (const hook of keysOf(HOOKS))
+      if (format === 'nagios' && given.has(hook))
+        given.refuse(hook, `cannot be used with ${given.spell('format', 'nagios')}`, 'Omit it: the monitor tells.')
   },
   request: ({ only, format }) => ({ only, format }),
 })

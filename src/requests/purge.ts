@@ -6,7 +6,7 @@ import { readMarkedCondition, type Marked } from '../engine/purge/marked.ts'
 import type { CandidateRequest } from '../plan/purge/candidates.ts'
 import type { PurgeRequest, RowSource } from '../plan/purge/request.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { BATCHES, COMMON, EXECUTE, METRICS, TABLE } from './common.ts'
+import { BATCHES, COMMON, EXECUTE, AT_END, TABLE } from './common.ts'
 import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-options.ts'
 import { KEEP_JOURNAL } from './keep-journal.ts'
 import { flag, keysOf, option, withDefault, required, commandLineOnly, type Values } from './option.ts'
@@ -100,7 +100,7 @@ const OPTIONS = {
   approvedBy: { ...APPROVAL.approvedBy, property: 'candidates.approvedBy' },
   ticket: { ...APPROVAL.ticket, property: 'candidates.ticket' },
   ...PACE,
-  ...METRICS,
+  ...AT_END,
   ...COMMON,
 }
 

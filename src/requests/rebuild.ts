@@ -1,5 +1,5 @@
 import type { RebuildRequest } from '../plan/copy/rebuild.ts'
-import { COMMON, EXECUTE, LOCKS, METRICS, TABLE } from './common.ts'
+import { COMMON, EXECUTE, LOCKS, AT_END, TABLE } from './common.ts'
 import { checkLeftOut, COPYING, copyRequest } from './copying.ts'
 import { flag, option } from './option.ts'
 import { CHUNK_PACE } from './pace.ts'
@@ -21,7 +21,7 @@ export const REBUILD = spec({
     ...EXECUTE,
     ...PLAN_FILE,
     ...LOCKS,
-    ...METRICS,
+    ...AT_END,
     ...COMMON,
   },
   // Keeping everything is passed explicitly, and so is a condition: neither is the default.

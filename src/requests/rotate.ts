@@ -1,7 +1,7 @@
 import { LIGHT_PACE } from '../pacing/limits.ts'
 import type { ArchiveRequest } from '../plan/archive/request.ts'
 import type { RotateRequest } from '../plan/rotate/request.ts'
-import { COMMON, EXECUTE, LOCKS, METRICS } from './common.ts'
+import { COMMON, EXECUTE, LOCKS, AT_END } from './common.ts'
 import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-options.ts'
 import { KEEP_JOURNAL } from './keep-journal.ts'
 import { flag, option, withDefault, defaulted } from './option.ts'
@@ -40,7 +40,7 @@ export const ROTATE = spec({
     ...PLAN_FILE,
     ...LOCKS,
     ...PARTITION_PACE,
-    ...METRICS,
+    ...AT_END,
     ...COMMON,
   },
   pace: LIGHT_PACE,

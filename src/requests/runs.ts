@@ -2,7 +2,7 @@ import type { Target } from '../db/session.ts'
 import { resolveName } from '../engine/commands/inspect.ts'
 import type { RunChoice } from '../engine/runs/find-run.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { COMMON, DATABASE, LOCKS, METRICS } from './common.ts'
+import { COMMON, DATABASE, LOCKS, AT_END } from './common.ts'
 import { flag, option } from './option.ts'
 import { PACE } from './pace.ts'
 import { spec } from './spec.ts'
@@ -42,7 +42,7 @@ export const RETIRE = spec({
     noArchive: flag('--no-archive', 'drop the rows left out without archiving them, though that was asked for'),
     ...EXECUTE,
     ...LOCKS,
-    ...METRICS,
+    ...AT_END,
     ...DATABASE,
   },
   // What cannot be undone is not the default.

@@ -1,5 +1,5 @@
 import type { SplitOrder } from '../engine/commands/split.ts'
-import { COMMON, EXECUTE, LOCKS, METRICS, TABLE } from './common.ts'
+import { COMMON, EXECUTE, LOCKS, AT_END, TABLE } from './common.ts'
 import { checkLeftOut, COPYING, copyRequest } from './copying.ts'
 import { option } from './option.ts'
 import { CHUNK_PACE } from './pace.ts'
@@ -22,7 +22,7 @@ export const SPLIT = spec({
     ...EXECUTE,
     ...PLAN_FILE,
     ...LOCKS,
-    ...METRICS,
+    ...AT_END,
     ...COMMON,
   },
   check(given, { execute }) {

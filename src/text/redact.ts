@@ -8,3 +8,10 @@ const PASSWORD_PARAMETER = /\b((?:pg|ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\
 export function redact(text: string): string {
   return text.replace(PASSWORD_IN_URL, '$1:***@').replace(PASSWORD_PARAMETER, '$1***')
 }
+
+const BEHIND_HOST = /(https?:\/\/)(?:[^\s/?#'"@]*@)?([^\s/?#'"]+)[^\s'"]*/gi
+
+/** Removes from web addresses all but the host: the path of a webhook is its secret. */
+export function hostsOnly(text: string): string {
+  return redact(text).replace(BEHIND_HOST, '$1$2/***')
+}

@@ -263,6 +263,7 @@ test('the schema knows what the types know, and nothing else', async () => {
     accept: ['clock'],
   } satisfies SharedConfig
   const config = defineConfig({
+    hooks: { onFailure: 'https://chat.example.com/x', onObjection: 'mail ops', onFinish: 'true' },
     journalSchema: 'book',
     defaults: { ...shared, partition: { premake: 3, timezone: 'UTC' } },
     policies: {

@@ -1,6 +1,12 @@
 import { placeOf, type Address } from '../../db/session.ts'
 import { checkPolicies } from '../../policy/check-policies.ts'
-import { describeFindings, findingsForNagios, nagiosState, samplesOfFindings } from '../../policy/describe-findings.ts'
+import {
+  describeFindings,
+  findingsForNagios,
+  nagiosState,
+  samplesOfFindings,
+  troubleOfFinding,
+} from '../../policy/describe-findings.ts'
 import type { Finding } from '../../policy/findings.ts'
 import { readConfig, readConfigIfAny } from '../../policy/read-config.ts'
 import { tellError } from '../../report/error-text.ts'
@@ -42,12 +48,12 @@ const NAGIOS: Readonly<Record<'OK' | 'WARNING' | 'CRITICAL' | 'UNKNOWN', ExitCod
 }
 
 function show(
-  { reporter, invocation, metrics, target }: Asked<Address>,
+  { reporter, invocation, notes, target }: Asked<Address>,
   findings: readonly Finding[],
   format: string,
 ): void {
   const samples = samplesOfFindings(findings)
-  metrics.note(samples)
+  notes.note(samples, findings.map(troubleOfFinding))
   reporter.show('check', findings, () => {
     switch (format) {
       case 'nagios':

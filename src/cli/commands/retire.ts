@@ -30,7 +30,7 @@ export const retireCommand = commandLine(
     const results: RunResult[] = []
     for (const one of choices) {
       const result = await retire(target, one, engine, { noArchive })
-      asked.metrics.note(samplesOfDropped(result.plan.table))
+      asked.notes.note(samplesOfDropped(result.plan.table))
       results.push(result)
     }
     const shown = results.map(({ runId, plan, steps, receipt = null }) => ({

@@ -11,6 +11,7 @@ import { explain } from '../../plan/explain/explain.ts'
 import { explainRotation } from '../../plan/explain/rotation.ts'
 import { describeRotation, NO_SETS, rotationForPrograms, type RotatedSet } from '../../report/rotation.ts'
 import { samplesOfRotation } from '../../report/result-metrics.ts'
+import { troublesOfRotation } from '../../report/troubles.ts'
 import { ROTATE } from '../../requests/rotate.ts'
 import { toText } from '../../text/comment.ts'
 import { commandLine, executing, type Asked } from '../command.ts'
@@ -55,7 +56,7 @@ async function show(asked: Asked, request: RotateRequest): Promise<void> {
 }
 
 async function execute(
-  { invocation, reporter, metrics, target, engine, planFile }: Asked,
+  { invocation, reporter, notes, target, engine, planFile }: Asked,
   request: RotateRequest,
   showValues: boolean,
 ): Promise<void> {
@@ -63,7 +64,7 @@ async function execute(
     planFile.saved === null
       ? await rotate(target, request, engine)
       : await rotateAsSaved(target, request, engine, await readPlansFile(planFile.saved))
-  metrics.note(samplesOfRotation(report))
+  notes.note(samplesOfRotation(report), troublesOfRotation(report))
   const sets = await withMaps(target, report)
   reporter.show('result', rotationForPrograms(sets, report, showValues), () =>
     toText(describeRotation(sets, report, showValues)),

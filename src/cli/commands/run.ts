@@ -1,5 +1,5 @@
 import { describeRun, explainRun, objectionsOfPlan } from '../../policy/describe-run.ts'
-import { failuresOf, kindOf, objectionsOf, outcomeOf } from '../../policy/outcome.ts'
+import { failuresOf, kindOf, objectionsOf, outcomeOf, troublesOfRun } from '../../policy/outcome.ts'
 import { findPolicies, planPolicies, type FoundPolicies, type PolicyPlan } from '../../policy/plan-policies.ts'
 import { withLockLimits } from '../../policy/policy.ts'
 import { readConfig } from '../../policy/read-config.ts'
@@ -21,6 +21,7 @@ export const runCommand = commandLine(
   },
   async (asked, { only, mostMs, locks }, { config: file, journalSchema, showValues }) => {
     const config = withLockLimits(await readConfig(file, asked.invocation.context.env), locks)
+    asked.notes.addHooks(config.hooks)
     const engine = {
       ...asked.engine,
       journalSchema: journalSchema ?? config.journalSchema ?? asked.engine.journalSchema,
@@ -28,7 +29,7 @@ export const runCommand = commandLine(
     const found = await findPolicies(asked.target, config, only, engine)
     if (!asked.execute) return show(asked, found, await planPolicies(asked.target, found, engine))
     const report = await runPolicies(asked.target, found, { mostMs }, engine)
-    asked.metrics.note(samplesOfRun(report))
+    asked.notes.note(samplesOfRun(report), troublesOfRun(report))
     const shown = reportForPrograms(report, showValues)
     asked.reporter.show('result', shown, () => toText(describeRun(report, config.file, showValues)))
     const kind = kindOf(report)

@@ -3,6 +3,7 @@ import { readConditionSettings } from '../../catalog/condition/condition-setting
 import { inTransaction } from '../../db/session.ts'
 import { putSession } from '../../db/settings.ts'
 import { isConnectionLost, reasonOf } from '../../db/sqlstate.ts'
+import { failureOf, withoutCredentials } from '../../text/url.ts'
 import type { Health } from '../reading.ts'
 
 /** The timeout of a user's health check; for queries it is set in the session. */
@@ -87,21 +88,4 @@ async function ask(first: URL, options: RequestInit): Promise<string | null> {
 /** Whether the credentials may be sent there as well: not unencrypted if they were encrypted. */
 function isSameHost({ host, protocol }: URL, first: URL): boolean {
   return host === first.host && (protocol === first.protocol || protocol === 'https:')
-}
-
-// `fetch` refuses a URL with credentials; they are sent as a header.
-function withoutCredentials(text: string): { url: URL; headers: Record<string, string> } {
-  const url = new URL(text)
-  const { username, password } = url
-  url.username = url.password = ''
-  if (username === '' && password === '') return { url, headers: {} }
-  const pair = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')
-  return { url, headers: { authorization: `Basic ${pair}` } }
-}
-
-// The message of a failed fetch may contain the URL; its code does not.
-function failureOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'unknown'
-  const { cause } = error
-  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : error.name
 }

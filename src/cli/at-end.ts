@@ -1,0 +1,74 @@
+import type { Event } from '../events.ts'
+import { reasonOf } from '../db/sqlstate.ts'
+import type { Sample } from '../report/metrics.ts'
+import type { Trouble } from '../report/troubles.ts'
+import type { Hooks } from '../requests/hooks.ts'
+import { kindOfExitCode, type End } from './exit-codes.ts'
+import type { Log } from './log.ts'
+import type { Notes } from './notes.ts'
+import { RunRecord } from './record.ts'
+
+/** Which run of which command. */
+export interface OfRun {
+  readonly command: string
+  /** Host, port and name of the database. */
+  readonly database: string
+}
+
+/** Who learns how a run has ended. Nothing that goes wrong here changes how it ended: it is a warning. */
+export class AtEnd implements Notes {
+  private readonly record = new RunRecord()
+  private readonly run: OfRun
+  private readonly log: Log
+  private readonly metricsFile: string | null
+  private hooks: Hooks
+
+  constructor(run: OfRun, log: Log, metricsFile: string | null, hooks: Hooks) {
+    this.run = run
+    this.log = log
+    this.metricsFile = metricsFile
+    this.hooks = hooks
+  }
+
+  observe(event: Event): void {
+    this.record.observe(event)
+  }
+
+  note(samples: readonly Sample[], troubles: readonly Trouble[] = []): void {
+    this.record.note(samples, troubles)
+  }
+
+  addHooks(hooks: Hooks): void {
+    const { onFailure, onObjection, onFinish } = this.hooks
+    this.hooks = {
+      onFailure: onFailure ?? hooks.onFailure,
+      onObjection: onObjection ?? hooks.onObjection,
+      onFinish: onFinish ?? hooks.onFinish,
+    }
+  }
+
+  async tell(end: End): Promise<void> {
+    if (this.metricsFile !== null) await this.writeMetrics(this.metricsFile, end)
+    if (Object.values(this.hooks).some((hook) => hook !== null)) await this.tellHooks(end)
+  }
+
+  // Loaded where they are wanted only.
+  private async writeMetrics(file: string, end: End): Promise<void> {
+    const { writeMetrics } = await import('./metrics.ts')
+    await writeMetrics(file, this.run, this.record.samples(), end).catch((error: unknown) => {
+      this.log.warn(`the metrics were not written to ${file}: ${reasonOf(error)}; what it had before stays there`)
+    })
+  }
+
+  private async tellHooks(end: End): Promise<void> {
+    const { tellHooks } = await import('./hooks/hooks.ts')
+    const { record } = this
+    const wrong = await tellHooks(this.hooks, {
+      ...this.run,
+      ...end,
+      outcome: kindOfExitCode(end.exitCode),
+      ...{ tables: record.tables(), samples: record.samples(), troubles: record.troubles },
+    })
+    for (const line of wrong) this.log.warn(line)
+  }
+}

@@ -1,0 +1,16 @@
+/** A URL as `fetch` takes it, which refuses one with credentials: they become a header. */
+export function withoutCredentials(text: string): { url: URL; headers: Record<string, string> } {
+  const url = new URL(text)
+  const { username, password } = url
+  url.username = url.password = ''
+  if (username === '' && password === '') return { url, headers: {} }
+  const pair = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')
+  return { url, headers: { authorization: `Basic ${pair}` } }
+}
+
+/** Why a fetch failed: its message may contain the URL, its code does not. */
+export function failureOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown'
+  const { cause } = error
+  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : error.name
+}
