@@ -29,6 +29,7 @@ export default tseslint.config(
         URL: 'readonly',
         performance: 'readonly',
         AbortController: 'readonly',
+        fetch: 'readonly',
       },
     },
   },

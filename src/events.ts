@@ -17,6 +17,8 @@ export type Happening =
   /** A long statement without progress reporting in PostgreSQL; `seconds` since its step started. */
   | { readonly type: 'working'; readonly phase: string | null; readonly seconds: number }
   | { readonly type: 'note'; readonly text: string }
+  /** The pace so far, about once a second: how much was paused, and why it is pausing now; null where it is not. */
+  | { readonly type: 'pacing'; readonly pace: PaceSummary; readonly reason: string | null }
   /** A paced step has ended or was stopped. */
   | { readonly type: 'paced'; readonly pace: PaceSummary }
 
@@ -42,7 +44,8 @@ export interface Progress {
   readonly total: number
   readonly unit: string
   readonly perSecond: number
-  /** If the unit is another one. */
+  /** Deleted, kept or stored so far, and their rate, if the unit is another one. */
+  readonly rows?: number
   readonly rowsPerSecond?: number
   /** Null while it cannot be estimated. */
   readonly remainingSeconds: number | null

@@ -3,21 +3,17 @@ import { reasonOf } from '../db/sqlstate.ts'
 import type { Sample } from '../report/metrics.ts'
 import type { Trouble } from '../report/troubles.ts'
 import type { Hooks } from '../requests/hooks.ts'
+import type { Place } from '../requests/metrics-port.ts'
 import { kindOfExitCode, type End } from './exit-codes.ts'
 import type { Log } from './log.ts'
-import type { Notes } from './notes.ts'
+import type { LiveRun } from './metrics-server.ts'
+import type { Notes, OfRun } from './notes.ts'
 import { RunRecord } from './record.ts'
-
-/** Which run of which command. */
-export interface OfRun {
-  readonly command: string
-  /** Host, port and name of the database. */
-  readonly database: string
-}
 
 /** Who learns how a run has ended. Nothing that goes wrong here changes how it ended: it is a warning. */
 export class AtEnd implements Notes {
   private readonly record = new RunRecord()
+  private live: LiveRun | null = null
   private readonly run: OfRun
   private readonly log: Log
   private readonly metricsFile: string | null
@@ -32,6 +28,7 @@ export class AtEnd implements Notes {
 
   observe(event: Event): void {
     this.record.observe(event)
+    this.live?.metrics.observe(event)
   }
 
   note(samples: readonly Sample[], troubles: readonly Trouble[] = []): void {
@@ -47,7 +44,19 @@ export class AtEnd implements Notes {
     }
   }
 
+  /** A port that is taken is a warning: the work matters more than who looks at it. */
+  async serve(place: Place): Promise<void> {
+    const { serveLive } = await import('./metrics-server.ts')
+    this.live = await serveLive(place, this.run).catch((error: unknown) => {
+      this.log.warn(
+        `no metrics are served on ${place.host}:${place.port}: ${reasonOf(error)}; the command goes on without`,
+      )
+      return null
+    })
+  }
+
   async tell(end: End): Promise<void> {
+    this.live?.close()
     if (this.metricsFile !== null) await this.writeMetrics(this.metricsFile, end)
     if (Object.values(this.hooks).some((hook) => hook !== null)) await this.tellHooks(end)
   }

@@ -5,18 +5,18 @@ import type { Observer } from '../events.ts'
 import type { Ending, ExitCode } from './exit-codes.ts'
 import { engineOptions, type AT_END, type DATABASE, type EngineValues } from '../requests/common.ts'
 import { HOOKS } from '../requests/hooks.ts'
+import type { METRICS_PORT } from '../requests/metrics-port.ts'
 import type { PLAN_FILE } from '../requests/plan-file.ts'
 import { Faults } from '../requests/faults.ts'
 import { nameOf, type Options, type Values } from '../requests/option.ts'
 import { readValues, type Spec } from '../requests/spec.ts'
 import { hostsOnly, redact } from '../text/redact.ts'
 import { shellWord } from '../text/shell-word.ts'
-import type { OfRun } from './at-end.ts'
 import { assertNamed, targetOf } from './connection.ts'
 import type { Context } from './context.ts'
 import { flagsOf, withOptions } from './flags.ts'
 import { commandOf, type Log } from './log.ts'
-import { NO_NOTES, type Notes } from './notes.ts'
+import { NO_NOTES, type Notes, type OfRun } from './notes.ts'
 import { reporterFor, type Reporter } from './reporter.ts'
 import { variablesFor, type Variable } from './variables.ts'
 
@@ -91,17 +91,20 @@ export function commandLine<O extends Options & Omit<typeof DATABASE, 'journalSc
   })
 }
 
-type Common = EngineValues & { readonly execute?: boolean } & Partial<Values<typeof PLAN_FILE & typeof AT_END>>
+type Common = EngineValues & { readonly execute?: boolean } & Partial<Values<typeof PLAN_FILE & Told>>
+
+type Told = typeof AT_END & typeof METRICS_PORT
 
 /** Loaded where they are wanted only. */
-async function notesOf(run: OfRun, invocation: Invocation, values: Partial<Values<typeof AT_END>>): Promise<Notes> {
-  const { metricsFile, onFailure, onObjection, onFinish } = values
+async function notesOf(run: OfRun, invocation: Invocation, values: Partial<Values<Told>>): Promise<Notes> {
+  const { metricsFile, metricsPort = null, onFailure, onObjection, onFinish } = values
   // Of a command that has no such options.
   if (metricsFile === undefined) return NO_NOTES
   const { AtEnd } = await import('./at-end.ts')
   const hooks = { onFailure: onFailure ?? null, onObjection: onObjection ?? null, onFinish: onFinish ?? null }
   const atEnd = new AtEnd(run, invocation.log, metricsFile, hooks)
   invocation.atEnd((end) => atEnd.tell(end))
+  if (metricsPort !== null) await atEnd.serve(metricsPort)
   return atEnd
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
 import { prometheusText, type Sample } from '../report/metrics.ts'
-import type { OfRun } from './at-end.ts'
+import type { OfRun } from './notes.ts'
 import type { End } from './exit-codes.ts'
 
 /** Writes the metrics of a run that has ended. */

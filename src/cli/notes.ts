@@ -3,6 +3,13 @@ import type { Sample } from '../report/metrics.ts'
 import type { Trouble } from '../report/troubles.ts'
 import type { Hooks } from '../requests/hooks.ts'
 
+/** Which run of which command. */
+export interface OfRun {
+  readonly command: string
+  /** Host, port and name of the database. */
+  readonly database: string
+}
+
 /** What is noted of a run for those who learn how it has ended. */
 export interface Notes {
   observe(event: Event): void

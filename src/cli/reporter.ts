@@ -51,7 +51,10 @@ function logged(log: NonNullable<Log['event']>): Progress {
 function toProgram(out: Context['out']): Reporter {
   const line = (value: unknown) => out.write(`${toJson(value)}\n`)
   return {
-    observer: (event) => line({ ...eventForPrograms(event), at: new Date() }),
+    // The pace so far is for those who show it; how it was is told at the end.
+    observer: (event) => {
+      if (event.type !== 'pacing') line({ ...eventForPrograms(event), at: new Date() })
+    },
     show: (name, value) => line({ type: name, [name]: value }),
     end: () => {},
   }

@@ -38,6 +38,7 @@ const LOOK_EVERY_MS = 100
 /** A reading older than this means that the server does not respond. */
 const STALE_MS = 6_000
 const TELL_EVERY_MS = 10_000
+const TELL_PACE_EVERY_MS = 1_000
 
 /**
  * When the next batch may start, and how large it may be. Full speed while the database is healthy; every pause has a
@@ -59,6 +60,7 @@ export class Pace {
   /** WAL that the next batch may write, in bytes. */
   private room = Infinity
   private readonly told = new Map<string, number>()
+  private paceTold = performance.now()
   private readonly noted = new Set<string>()
 
   private constructor(options: PaceOptions) {
@@ -107,6 +109,7 @@ export class Pace {
     await this.fitBatch()
     this.tally.turn()
     this.sampler.history.turn()
+    this.tellPace(null)
     return { rows: this.batches.rows }
   }
 
@@ -165,12 +168,10 @@ export class Pace {
         }
         const [first] = verdict.reasons
         waited = first.signal
-        this.tell(
-          `wait ${verdict.reasons.map(({ signal }) => signal).join()}`,
-          verdict.reasons.map(({ text }) => text).join('; '),
-        )
+        const text = verdict.reasons.map((reason) => reason.text).join('; ')
+        this.tell(`wait ${verdict.reasons.map(({ signal }) => signal).join()}`, text)
         this.sampler.waiting(true)
-        await this.rest(first.signal, LOOK_EVERY_MS)
+        await this.rest(first.signal, text, LOOK_EVERY_MS)
         await this.retune()
       }
     } finally {
@@ -190,12 +191,13 @@ export class Pace {
     this.tell(reason, text)
     const until = performance.now() + jittered(milliseconds)
     for (let left = until - performance.now(); left > 0; left = until - performance.now())
-      await this.rest(reason, Math.min(left, LOOK_EVERY_MS))
+      await this.rest(reason, text, Math.min(left, LOOK_EVERY_MS))
   }
 
   /** Sleeps briefly; a stop file is noticed afterwards, an abort at once. */
-  private async rest(reason: PauseReason, milliseconds: number): Promise<void> {
+  private async rest(reason: PauseReason, text: string, milliseconds: number): Promise<void> {
     const { signal } = this.options
+    this.tellPace(text)
     const began = performance.now()
     await sleep(milliseconds, undefined, { signal }).catch(() => {})
     const paused = performance.now() - began
@@ -219,6 +221,14 @@ export class Pace {
     if (now - (this.told.get(reason) ?? -Infinity) < TELL_EVERY_MS) return
     this.told.set(reason, now)
     this.options.observer({ type: 'waiting', reason: text })
+  }
+
+  /** Reports the pace so far, at most once a second. */
+  private tellPace(reason: string | null): void {
+    const now = performance.now()
+    if (now - this.paceTold < TELL_PACE_EVERY_MS) return
+    this.paceTold = now
+    this.options.observer({ type: 'pacing', pace: this.summary(), reason })
   }
 
   private note(text: string): void {

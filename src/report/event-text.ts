@@ -20,6 +20,8 @@ export function describeEvent(event: Emitted): string | null {
       return describeWork(event.phase, event.seconds)
     case 'note':
       return `note: ${event.text}`
+    case 'pacing':
+      return null
     case 'paced':
       return event.pace.pausedMs === 0 ? null : describePauses(event.pace)
   }

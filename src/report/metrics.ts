@@ -15,6 +15,18 @@ const HELP = {
   ebb_last_run_partitions: 'Partitions that were created, dropped, detached or truncated.',
   ebb_last_run_dropped_tables: 'Retired tables of copies that were dropped.',
   ebb_last_run_failures: 'What failed, or was refused by a blocking issue.',
+  ebb_run_start_timestamp_seconds: 'When the command that is running began.',
+  ebb_run_step: 'The step it is at, counted from one.',
+  ebb_run_steps: 'Of how many steps.',
+  ebb_run_progress_ratio: 'How far the step has come, from 0 to 1.',
+  ebb_run_rows: 'Rows that the step has deleted, copied or stored so far.',
+  ebb_run_waiting: 'Whether it is pausing or waiting for others.',
+  ebb_run_batches: 'Batches, chunks or partitions that were begun so far.',
+  ebb_run_paused_seconds: 'How long it has paused so far, by reason.',
+  ebb_run_lock_waits: 'Waits of other sessions for its locks so far, as far as it has seen them.',
+  ebb_run_longest_lock_wait_seconds: 'The longest of these waits.',
+  ebb_run_longest_blocking_seconds: 'The longest time for which its short locks could make others wait so far.',
+  ebb_run_replica_lag_bytes: 'The greatest replica lag it has seen so far.',
   ebb_findings: 'What ebb check has found, by level.',
   ebb_finding: 'Each kind of finding of a table.',
 } as const
@@ -23,7 +35,7 @@ export type MetricName = keyof typeof HELP
 
 export type Labels = Readonly<Record<string, string>>
 
-/** A figure of a metric. All metrics are gauges: each run replaces those of the last. */
+/** A figure of a metric. All metrics are gauges: they are of one run, the last or the one at work. */
 export interface Sample {
   readonly metric: MetricName
   readonly labels: Labels

@@ -14,6 +14,8 @@ export class News {
 
   isNews(event: Emitted): boolean {
     switch (event.type) {
+      case 'pacing':
+        return false
       case 'waiting':
         return this.isReason(event.reason)
       case 'progress':

@@ -1,5 +1,6 @@
 import type { PartitionRequest } from '../plan/language/policy.ts'
 import { COMMON, EXECUTE, LOCKS, AT_END, TABLE } from './common.ts'
+import { METRICS_PORT } from './metrics-port.ts'
 import { checkLeftOut, COPYING, copyRequest } from './copying.ts'
 import { keysOf, option, required, defaulted } from './option.ts'
 import { CHUNK_PACE } from './pace.ts'
@@ -46,6 +47,7 @@ export const PARTITION = spec({
     ...PLAN_FILE,
     ...LOCKS,
     ...AT_END,
+    ...METRICS_PORT,
     ...COMMON,
   },
   check(given, { method, execute }) {

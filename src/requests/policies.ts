@@ -1,6 +1,7 @@
 import { UsageError } from '../errors.ts'
 import { COMMON, EXECUTE, LOCKS, AT_END, TABLE } from './common.ts'
 import { HOOKS } from './hooks.ts'
+import { METRICS_PORT } from './metrics-port.ts'
 import { defaulted, keysOf, option, withDefault, type Option } from './option.ts'
 import { list, milliseconds, name, oneOf, tableName, text } from './parsers.ts'
 import { spec } from './spec.ts'
@@ -38,6 +39,7 @@ const CONFIG = {
 export const RUN = spec({
   options: {
     ...CONFIG,
+    ...METRICS_PORT,
     maxDuration: option('--max-duration <time>', 'end after this time, resumable: seconds, or 2 hours', milliseconds, {
       property: 'maxDurationMs',
     }),

@@ -7,6 +7,7 @@ import type { CandidateRequest } from '../plan/purge/candidates.ts'
 import type { PurgeRequest, RowSource } from '../plan/purge/request.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { BATCHES, COMMON, EXECUTE, AT_END, TABLE } from './common.ts'
+import { METRICS_PORT } from './metrics-port.ts'
 import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-options.ts'
 import { KEEP_JOURNAL } from './keep-journal.ts'
 import { flag, keysOf, option, withDefault, required, commandLineOnly, type Values } from './option.ts'
@@ -101,6 +102,7 @@ const OPTIONS = {
   ticket: { ...APPROVAL.ticket, property: 'candidates.ticket' },
   ...PACE,
   ...AT_END,
+  ...METRICS_PORT,
   ...COMMON,
 }
 

@@ -1,5 +1,6 @@
 import type { RebuildRequest } from '../plan/copy/rebuild.ts'
 import { COMMON, EXECUTE, LOCKS, AT_END, TABLE } from './common.ts'
+import { METRICS_PORT } from './metrics-port.ts'
 import { checkLeftOut, COPYING, copyRequest } from './copying.ts'
 import { flag, option } from './option.ts'
 import { CHUNK_PACE } from './pace.ts'
@@ -22,6 +23,7 @@ export const REBUILD = spec({
     ...PLAN_FILE,
     ...LOCKS,
     ...AT_END,
+    ...METRICS_PORT,
     ...COMMON,
   },
   // Keeping everything is passed explicitly, and so is a condition: neither is the default.

@@ -2,6 +2,7 @@ import { LIGHT_PACE } from '../pacing/limits.ts'
 import type { ArchiveRequest } from '../plan/archive/request.ts'
 import type { RotateRequest } from '../plan/rotate/request.ts'
 import { COMMON, EXECUTE, LOCKS, AT_END } from './common.ts'
+import { METRICS_PORT } from './metrics-port.ts'
 import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-options.ts'
 import { KEEP_JOURNAL } from './keep-journal.ts'
 import { flag, option, withDefault, defaulted } from './option.ts'
@@ -41,6 +42,7 @@ export const ROTATE = spec({
     ...LOCKS,
     ...PARTITION_PACE,
     ...AT_END,
+    ...METRICS_PORT,
     ...COMMON,
   },
   pace: LIGHT_PACE,

@@ -3,6 +3,7 @@ import { resolveName } from '../engine/commands/inspect.ts'
 import type { RunChoice } from '../engine/runs/find-run.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { COMMON, DATABASE, LOCKS, AT_END } from './common.ts'
+import { METRICS_PORT } from './metrics-port.ts'
 import { flag, option } from './option.ts'
 import { PACE } from './pace.ts'
 import { spec } from './spec.ts'
@@ -43,6 +44,7 @@ export const RETIRE = spec({
     ...EXECUTE,
     ...LOCKS,
     ...AT_END,
+    ...METRICS_PORT,
     ...DATABASE,
   },
   // What cannot be undone is not the default.

@@ -1,5 +1,6 @@
 import type { SplitOrder } from '../engine/commands/split.ts'
 import { COMMON, EXECUTE, LOCKS, AT_END, TABLE } from './common.ts'
+import { METRICS_PORT } from './metrics-port.ts'
 import { checkLeftOut, COPYING, copyRequest } from './copying.ts'
 import { option } from './option.ts'
 import { CHUNK_PACE } from './pace.ts'
@@ -23,6 +24,7 @@ export const SPLIT = spec({
     ...PLAN_FILE,
     ...LOCKS,
     ...AT_END,
+    ...METRICS_PORT,
     ...COMMON,
   },
   check(given, { execute }) {

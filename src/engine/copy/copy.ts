@@ -100,7 +100,7 @@ function report(
       total,
       unit,
       perSecond,
-      ...(unit === 'rows' ? {} : { rowsPerSecond: progress.rows / Math.max(seconds, 0.001) }),
+      ...(unit === 'rows' ? {} : { rows: progress.rows, rowsPerSecond: progress.rows / Math.max(seconds, 0.001) }),
       remainingSeconds: seconds < 1 ? null : (total - done) / perSecond,
     },
   })

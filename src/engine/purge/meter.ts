@@ -32,7 +32,7 @@ export function progressOf({ leaves, action }: PurgeWork, observer: Emit): Progr
         total,
         unit: byBlocks ? 'blocks' : 'rows',
         perSecond,
-        ...(byBlocks ? { rowsPerSecond: (rows - first.rows) / Math.max(seconds, 0.001) } : {}),
+        ...(byBlocks ? { rows, rowsPerSecond: (rows - first.rows) / Math.max(seconds, 0.001) } : {}),
         remainingSeconds: seconds < 1 || perSecond === 0 ? null : Math.max(0, total - done) / perSecond,
       },
     })
