@@ -43,7 +43,7 @@ with ${recursive(narrowing, disturbed)}${candidates(work, leaf, range, limit, he
   }${parts(narrowing)}${crowd(crowded)}, gone as (
   ${actionSql(work, leaf, sql`${reached} and ${asked(work, leaf)}`)}
   returning 1${shown(dependents)}${keyOfConsumed(leaf)}
-)${consumption(leaf, range)}${parts(companions)}
+)${consumption(leaf)}${parts(companions)}
 select ${isCrowded(crowded)} as crowded, ${count('candidate')}::int as found, ${held === null ? raw('0') : sql`${count('candidate where ebb_held')}::int`} as held,
   ${count('gone')}::int as gone, ${narrowing.length === 0 ? raw('0') : sql`(${count('victim')} ${own('-')} ${count(going.text)})::int`} as behind,
   ${looksFirst ? sql`(${count(going.text)} ${own('-')} ${count('gone')})::int` : raw('0')} as stayed, ${raw(disturbed ?? 'false')} as disturbed, ${companionCounts(companions)} as counts,
@@ -133,8 +133,8 @@ function free(held: string | null): Sql {
 }
 
 /** Entries of a set go with their rows: a part of the statement. */
-function consumption({ walk }: PurgeLeaf, range: BatchRange): Sql {
-  if (isListed(walk)) return consumedFrom({ walk }, range)
+function consumption({ walk }: PurgeLeaf): Sql {
+  if (isListed(walk)) return consumedFrom({ walk })
   if (!isConsumed(walk)) return raw('')
   const pairs = walk.columns.map(
     ({ name, operators }, i) => sql`ebb_s.${ident(name)} ${ordered(operators, '=')} gone.${keyName(i)}`,
@@ -145,7 +145,7 @@ function consumption({ walk }: PurgeLeaf, range: BatchRange): Sql {
 }
 
 function keyOfConsumed(leaf: PurgeLeaf): Sql {
-  if (isListed(leaf.walk)) return raw(', t.ctid as ebb_at')
+  if (isListed(leaf.walk)) return raw(', t.ctid as ebb_at, ebb_c.ebb_last')
   return isConsumed(leaf.walk) ? keyColumns(leaf) : raw('')
 }
 
@@ -160,7 +160,7 @@ export function rangeStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRan
   return sql`
 with ${listed}gone as (
   ${actionSql(work, leaf, sql`${inRange(leaf, range)} and ${asked(work, leaf)}`)} returning 1${keyOfConsumed(leaf)}
-)${consumption(leaf, range)}
+)${consumption(leaf)}
 select false as crowded, pg_catalog.count(*)::int as found, 0 as held, pg_catalog.count(*)::int as gone, 0 as behind, 0 as stayed, false as disturbed, '[]'::pg_catalog.jsonb as counts, null as position from gone`
 }
 

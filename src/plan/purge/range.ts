@@ -106,7 +106,7 @@ function valueList(walk: KeyWalk, at: Sql): Sql {
 
 /** Besides the address, what a row of the walk is found again by. */
 export function keyColumns({ walk }: PurgeLeaf): Sql {
-  if (walk.kind === 'blocks') return raw(isListed(walk) ? ', t.xmin as ebb_xmin' : '')
+  if (walk.kind === 'blocks') return raw(isListed(walk) ? ', t.xmin as ebb_xmin, ebb_c.ebb_last' : '')
   return join(
     walk.columns.map(({ name }, i) => sql`, t.${ident(name)} as ${keyName(i)}`),
     '',

@@ -88,40 +88,60 @@ export function sameVersion(entry = 'ebb_c', row = 't'): Sql {
   return sql`${t}.ctid ${own('=')} ${c}.ebb_at and ${t}.xmin ${own('=')} ${c}.ebb_xmin`
 }
 
-/** Entries go with their rows: parts of the statement of a batch. Rows of the list that keep none go as a whole. */
-export function consumedFrom(leaf: Listed, range: BatchRange): Sql {
-  const { listed } = leaf.walk
+/**
+ * Entries go with their rows, which `gone` has: parts of the statement of a batch. Rows of the list that keep none go as a
+ * whole, which their numbers show: no entry has to be looked at.
+ */
+export function consumedFrom({ walk: { listed } }: Listed): Sql {
   const arrays = [LIST_COLUMNS.addresses, LIST_COLUMNS.xmins, ...keyArrays(listed)].map((name) => ident(name))
   const kept = arrays.map((name) => sql`pg_catalog.array_agg(ebb_e.${name} order by ebb_e.ebb_at) as ${name}`)
   const set = arrays.map((name) => sql`${name} = ebb_k.${name}`)
   const list = quoted(listed.list)
-  const whole = { after: range.after, upto: range.upto }
-  return sql`, ebb_kept as materialized (
-  select ebb_l.ebb_last, ${join(kept)} from ${list} ebb_l, rows from (${join(arrays.map((name) => sql`pg_catalog.unnest(ebb_l.${name})`))}) ebb_e (${join(arrays)})
-  where ${overlapping(listed, whole)} and not (ebb_e.ebb_at ${own('=')} any (select ebb_at from gone)) group by 1
+  const same = (part: string) =>
+    sql`ebb_l.ebb_leaf ${own('=')} ${raw(String(listed.leaf))} and ebb_l.ebb_last ${own('=')} ${raw(part)}.ebb_last`
+  return sql`, ebb_taken as materialized (
+  select ebb_last, pg_catalog.count(*) as entries from gone group by 1
 ), ebb_emptied as (
-  delete from ${list} ebb_l where ${overlapping(listed, whole)} and not (ebb_l.ebb_last ${own('=')} any (select ebb_last from ebb_kept))
+  delete from ${list} ebb_l using ebb_taken where ${same('ebb_taken')} and pg_catalog.cardinality(ebb_l.ebb_at) ${own('=')} ebb_taken.entries
+), ebb_kept as materialized (
+  select ebb_l.ebb_last, ${join(kept)} from ebb_taken, ${list} ebb_l, rows from (${join(arrays.map((name) => sql`pg_catalog.unnest(ebb_l.${name})`))}) ebb_e (${join(arrays)})
+  where ${same('ebb_taken')} and pg_catalog.cardinality(ebb_l.ebb_at) ${own('<>')} ebb_taken.entries and not (ebb_e.ebb_at ${own('=')} any (select ebb_at from gone)) group by 1
 ), ebb_shortened as (
-  update ${list} ebb_l set ${join(set)} from ebb_kept ebb_k where ${overlapping(listed, whole)} and ebb_l.ebb_last ${own('=')} ebb_k.ebb_last
-    and pg_catalog.cardinality(ebb_l.ebb_at) ${own('<>')} pg_catalog.cardinality(ebb_k.ebb_at)
+  update ${list} ebb_l set ${join(set)} from ebb_kept ebb_k where ${same('ebb_k')}
 )`
 }
 
 /**
- * Where the next `rows` entries end, at the end of a row of the list if that is among them; no row where there are none.
- * Rows of the list are taken in their order, and no more of them are unnested than it takes.
+ * How much of what was asked for there has to be up to the end of a row of the list for a slice to end there. Batches much smaller
+ * than they may be would be the measure of the next ones, and never get larger than a row of the list.
+ */
+const MOST_OF_IT = 0.9
+
+/**
+ * Where the next `rows` entries end, at the end of a row of the list if there is one near; no row where there are none.
+ * Rows of the list are taken one after the other, as many as it takes, and only the first, in which the range may begin, is unnested.
  */
 export function sliceOfList({ walk: { listed } }: Listed, range: BatchRange, rows: Sql): Sql {
+  const list = quoted(listed.list)
   const within = range.after === null ? raw('true') : sql`ebb_e.ebb_at ${own('>')} ${range.after}`
+  const cut = sql`pg_catalog.cardinality(ebb_at) ${own('-')} (total ${own('-')} ${rows})`
   return sql`
-with slice as materialized (
-  select ebb_e.ebb_at, ebb_l.ebb_last from (
-    select ebb_l.ebb_at, ebb_l.ebb_last from ${quoted(listed.list)} ebb_l where ${overlapping(listed, range)} order by ebb_l.ebb_last limit ${rows}
-  ) ebb_l, rows from (pg_catalog.unnest(ebb_l.ebb_at)) ebb_e (ebb_at) where ${within} limit ${rows}
-), upto as (
-  select ebb_at from slice order by ebb_at ${own('=')} ebb_last desc, ebb_at desc limit 1
+with recursive taken as (
+  select * from (
+    select ebb_l.ebb_last, null::pg_catalog.tid as before, ebb_l.ebb_at, ebb_n.entries, ebb_n.entries as total
+    from ${list} ebb_l, lateral (select pg_catalog.count(*) as entries from pg_catalog.unnest(ebb_l.ebb_at) ebb_e (ebb_at) where ${within}) ebb_n
+    where ${overlapping(listed, range)} order by ebb_l.ebb_last limit 1
+  ) ebb_f union all
+  select ebb_n.ebb_last, taken.ebb_last, ebb_n.ebb_at, ebb_n.entries, taken.total ${own('+')} ebb_n.entries from taken, lateral (
+    select ebb_l.ebb_last, ebb_l.ebb_at, pg_catalog.cardinality(ebb_l.ebb_at) as entries from ${list} ebb_l
+    where ebb_l.ebb_leaf ${own('=')} ${raw(String(listed.leaf))} and ebb_l.ebb_last ${own('>')} taken.ebb_last order by ebb_l.ebb_last limit 1
+  ) ebb_n where taken.total ${own('<')} ${rows}
+), reached as (
+  select taken.*, total ${own('-')} entries as wholes, total ${own('<=')} ${rows} as whole from taken order by ebb_last desc limit 1
 )
-select ebb_at::pg_catalog.text as position, (select pg_catalog.count(*)::pg_catalog.int4 from slice where slice.ebb_at ${own('<=')} upto.ebb_at) as rows from upto`
+select (case when whole then ebb_last when near then before else ebb_at[(${cut})::pg_catalog.int4] end)::pg_catalog.text as position,
+  (case when whole then total when near then wholes else ${rows} end)::pg_catalog.int4 as rows
+from (select reached.*, wholes ${own('>=')} (${raw(String(MOST_OF_IT))} ${own('*')} ${rows}) as near from reached) ebb_r where total ${own('>')} 0`
 }
 
 /** Of the entries in a part of a leaf: how many rows have changed since, and how many are no more. */

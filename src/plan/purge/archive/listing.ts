@@ -64,13 +64,16 @@ function byBlocks(leaf: PurgeLeaf, { where }: PurgeWork, set: ArchivedSet, array
 ) is true order by t.ctid) ebb_v) ebb_r`
 }
 
+// Sorted once, and not for each array. That all arrays of a group have one order, and this one, is what PostgreSQL promises of a
+// sorted subquery.
 function byIndex(leaf: PurgeLeaf, { where }: PurgeWork, set: ArchivedSet, arrays: readonly string[]): Sql {
   const values = versionColumns(set).map((value, i) => sql`${value} as ${ident(arrays[i] ?? '')}`)
-  const grouped = arrays.map((name) => sql`pg_catalog.array_agg(${ident(name)} order by ebb_at) as ${ident(name)}`)
+  const grouped = arrays.map((name) => sql`pg_catalog.array_agg(${ident(name)}) as ${ident(name)}`)
   return sql`select ${join(grouped)} from (
-    select ${join(values)}, (pg_catalog.row_number() over (order by t.ctid) ${own('-')} 1) ${own('/')} ${raw(String(VERSIONS))} as ebb_n
-    from only ${quoted(leaf.name)} t where (${raw(where)}
-)) ebb_v group by ebb_n`
+    select * from (
+      select ${join(values)}, (pg_catalog.row_number() over (order by t.ctid) ${own('-')} 1) ${own('/')} ${raw(String(VERSIONS))} as ebb_n
+      from only ${quoted(leaf.name)} t where (${raw(where)}
+)) ebb_u order by ebb_n, ebb_at) ebb_v group by ebb_n`
 }
 
 function versionColumns({ key }: ArchivedSet): Sql[] {
