@@ -17,6 +17,7 @@ const WORD = /^[\w$/+:.=-]*$/
 /** Fields that never become SQL, or only as literals and quoted identifiers. */
 const UNUSED = new Set([
   'accepted',
+  'beside',
   'evidence',
   'keyDependents',
   'sendings',

@@ -189,6 +189,32 @@ describe('rows of a partition about to be made', () => {
   })
 })
 
+test('what takes long while the whole table is locked is given up, so that nobody waits for it', async ({
+  database,
+}) => {
+  const { table, fallback } = await withDefault(database, 0)
+  const slow = quoted(database.table('slow'))
+  await database.admin(
+    sql`create function ${slow}() returns event_trigger language plpgsql as $$ begin
+      if current_setting('application_name') like 'ebb%' then perform pg_sleep(0.6); end if; end $$`,
+  )
+  const hasty = { lockLimits: { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 100 } }
+  const trigger = raw(`"slow of ${table.schema}"`)
+  const rows = await countOf(database, table)
+  await rotateOne(database, table)
+  await database.admin(
+    sql`create event trigger ${trigger} on ddl_command_start when tag in ('ALTER TABLE') execute function ${slow}()`,
+  )
+  const accept = [`code-of-others:${slow.text}()`]
+  const { failed } = await rotateOne(database, table, { keep: '1 month', accept }, hasty)
+  await database.admin(sql`drop event trigger ${trigger}`)
+  expect(failed.map(({ error }) => error.message)).toEqual([
+    expect.stringContaining('the work under the locks did not finish within 200 ms') as string,
+  ])
+  expect(await countOf(database, table)).toBe(rows)
+  expect(await countOf(database, fallback)).toBe(0)
+})
+
 describe('a large DEFAULT partition', () => {
   /** More than is read under a lock, none of it in a month to come. */
   async function large(database: Database, end: number) {

@@ -16,7 +16,7 @@ import {
   table,
   trigger,
 } from '../support/models.ts'
-import { partitions, setOf } from './rotate-support.ts'
+import { partition, partitions, setOf } from './rotate-support.ts'
 import { codes, keys, sqlOf } from './support/gist.ts'
 import {
   archived,
@@ -292,6 +292,51 @@ describe('rows of a partition', () => {
     expect(sqlOf(plan, 'attach').at(-1)).toBe(
       `alter table "public"."events" attach partition "public"."events_2026_02" for values from ('2026-02-01 00:00:00+00') to ('2026-03-01 00:00:00+00')`,
     )
+  })
+
+  test('is divided like the newest: rotation would otherwise not know how to divide later ones', () => {
+    const month = partition('2026-03-01', '2026-04-01')
+    const child = (name: string, boundsText: string) => ({
+      ...month,
+      name: named(`${month.name.name}_${name}`),
+      boundsText,
+    })
+    const tree = {
+      by: 'LIST (region)',
+      children: [child('eu', "FOR VALUES IN ('eu')"), child('rest', 'DEFAULT')],
+    }
+    const divided = {
+      ...kept,
+      set: setOf([{ ...month, kind: 'partitioned', tree }]),
+      taken: new Set(['events_2026_02_eu']),
+    }
+    const statements = sqlOf(planOf(divided, attach), 'attach')
+    expect(statements.join()).toContain('partition by LIST (region)')
+    expect(statements.slice(-3)).toEqual([
+      expect.stringMatching(
+        /^alter table "public"."events" attach partition "public"."events_2026_02" for values from/,
+      ),
+      `alter table "public"."events_2026_02" attach partition "public"."events_2026_02_eu_2" FOR VALUES IN ('eu')`,
+      `alter table "public"."events_2026_02" attach partition "public"."events_2026_02_rest" DEFAULT`,
+    ])
+  })
+
+  test('beside a DEFAULT partition it is attached under its locks, and not if that has rows of its range, or is large', () => {
+    const fallback = { ...partition(null, null), name: named('fallback'), isDefault: true, range: null }
+    const beside = { fallback: fallback.name, rows: 0, heapBytes: 8192 }
+    const at = (there: Partial<typeof beside>) => ({
+      ...kept,
+      set: setOf([...partitions('2026-03-01', '2026-04-01'), fallback]),
+      beside: { ...beside, ...there },
+    })
+    const step = planOf(at({}), attach).steps[0]
+    expect(step).toMatchObject({ kind: 'short lock', workTimeoutMs: 200 })
+    expect(step?.locks.map(({ table: { name }, mode }) => [name, mode])).toEqual([
+      ['events', 'ACCESS EXCLUSIVE'],
+      ['fallback', 'ACCESS EXCLUSIVE'],
+    ])
+    expect(codes(planOf(at({ rows: 1 }), attach))).toEqual(['restore-default'])
+    expect(codes(planOf(at({ heapBytes: 1e9 }), attach))).toEqual(['default-size'])
   })
 
   test('partitions for some of them only are in the way', () => {

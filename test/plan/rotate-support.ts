@@ -73,8 +73,8 @@ export function setOf(list: readonly Partition[], changes: Partial<PartitionedTa
     strategy: 'range',
     key: { column: 'at', type: 'timestamp with time zone', kind: 'timestamptz' },
     columns: [
-      { name: 'id', type: 'bigint', notNull: true },
-      { name: 'at', type: 'timestamp with time zone', notNull: true },
+      { name: 'id', type: 'bigint', notNull: true, generated: false },
+      { name: 'at', type: 'timestamp with time zone', notNull: true, generated: false },
     ],
     partitions: list,
     tablespace: null,

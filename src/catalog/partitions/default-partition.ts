@@ -3,7 +3,7 @@ import { quoted, type TableName } from '../../sql/names.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { explained } from '../explain.ts'
 import { IS_KEY_ONTO } from '../references/foreign-key.ts'
-import type { Partition, SetKey } from './partitioned-table.ts'
+import type { Partition, PartitionedTable, SetKey } from './partitioned-table.ts'
 import { lookWithin } from './rows.ts'
 
 // The rows in a DEFAULT partition: how many belong to a partition that is about to be made, and what they meet on their
@@ -151,6 +151,29 @@ export async function countIn(
     )
     return rows
   })
+}
+
+/** What a DEFAULT partition has to do with a table that is to be attached beside it. */
+export interface Beside {
+  readonly fallback: TableName
+  /** How many rows of its range there are, counted no further than to the first. */
+  readonly rows: Belonging
+  readonly heapBytes: number
+}
+
+/** How long rows are looked for in a large DEFAULT partition: PostgreSQL refuses in the end. */
+const LOOKING_MS = 4_000
+
+/** Null where there is no DEFAULT partition, or it is empty. `condition` is true of rows of the range. */
+export async function readBeside(
+  session: Session,
+  { partitions }: Pick<PartitionedTable, 'partitions'>,
+  condition: Sql,
+): Promise<Beside | null> {
+  const fallback = partitions.find(({ isDefault }) => isDefault)
+  if (fallback === undefined || fallback.empty || fallback.kind === 'foreign') return null
+  const rows = await countIn(session, fallback.name, condition, 1, () => LOOKING_MS)
+  return { fallback: fallback.name, rows, heapBytes: await readHeapBytes(session, fallback) }
 }
 
 /** The numbers of the ranges, which are in order, in which there is a row; `unknown` where that was not found in time. */

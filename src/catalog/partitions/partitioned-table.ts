@@ -50,6 +50,8 @@ export interface SetColumn {
   readonly name: string
   readonly type: string
   readonly notNull: boolean
+  /** Computed from others, so that no statement may set it. */
+  readonly generated: boolean
 }
 
 export interface Partition {

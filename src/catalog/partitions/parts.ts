@@ -17,7 +17,7 @@ import { EXCEPTED, PUBLISHES } from '../table/published.ts'
 // relation `c` (its row in pg_partitioned_table is `t`); see table-parts.ts.
 
 const COLUMNS =
-  LIST(`select json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'notNull', ${NEVER_NULL}) order by a.attnum)
+  LIST(`select json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'notNull', ${NEVER_NULL}, 'generated', a.attgenerated <> '') order by a.attnum)
   from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped`)
 
 /**

@@ -1,6 +1,6 @@
 import { readLackingParts } from '../../catalog/partitions/lacking-parts.ts'
-import { countIn } from '../../catalog/partitions/default-partition.ts'
-import { readPartitionedTable, type PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import { readBeside } from '../../catalog/partitions/default-partition.ts'
+import { readPartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { findTable } from '../../catalog/table/read-table.ts'
 import { readServer } from '../../catalog/server-model.ts'
 import { inSnapshot, type Session, type Target } from '../../db/session.ts'
@@ -135,22 +135,11 @@ function readSituation(
       journalSchema,
       begun,
       set: set ?? null,
-      rowsIn: set === undefined ? null : await rowsInDefault(session, set, begun.bounds),
+      beside: set?.key == null ? null : await readBeside(session, set, raw(boundsCondition(set, begun.bounds))),
       lacking: set === undefined ? [] : await readLackingParts(session, set.oid, begun.oid),
       unfinished: run?.status === 'running' ? { id: run.id, command: run.command } : null,
     }
   })
-}
-
-/** How long rows are looked for in a large DEFAULT partition: PostgreSQL refuses in the end. */
-const LOOKING_MS = 4_000
-
-/** The DEFAULT partition, if it has rows that belong to bounds. */
-async function rowsInDefault(session: Session, set: PartitionedTable, bounds: string): Promise<TableName | null> {
-  const fallback = set.partitions.find(({ isDefault }) => isDefault)
-  if (fallback === undefined || fallback.empty || set.key === null) return null
-  const rows = await countIn(session, fallback.name, raw(boundsCondition(set, bounds)), 1, () => LOOKING_MS)
-  return typeof rows === 'number' && rows > 0 ? fallback.name : null
 }
 
 function notDetached({ schema, name }: WrittenName): UsageError {

@@ -1,5 +1,7 @@
 import { readCondition, readRowEstimate } from '../../catalog/condition/condition.ts'
-import { readPartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import { readBeside } from '../../catalog/partitions/default-partition.ts'
+import { readPartitionedTable, type PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import { readCompanionNames } from '../../catalog/situation.ts'
 import { readDefinition } from '../../catalog/table/definition.ts'
 import { readPresentTable } from '../../catalog/table/read-table.ts'
 import { inSnapshot, readAll, readOne, type Session } from '../../db/session.ts'
@@ -7,13 +9,16 @@ import { recordedDigest } from '../../journal/archives.ts'
 import { holdRows } from '../../journal/holds.ts'
 import { endRun } from '../../journal/journal.ts'
 import { readRestored, type Restored } from '../../journal/restores.ts'
+import type { ArchivedTable } from '../../plan/archive/receipt.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
 import type { ColumnNumbers } from '../../plan/restore/columns.ts'
+import { placeOf } from '../../plan/restore/partition.ts'
 import { planAbandonRestore, planRestore, type RestorePlan } from '../../plan/restore/restore.ts'
 import type { RestoreRequest, RestoreRights, RestoreSituation, TableToRestore } from '../../plan/restore/situation.ts'
+import { boundsCondition } from '../../plan/rotate/reattach.ts'
 import { display, distinctNames, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
-import { sql } from '../../sql/sql.ts'
+import { raw, sql } from '../../sql/sql.ts'
 import type { Command, Planning } from '../command.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import { assertFoundAgain, assertHarmless } from '../found-again.ts'
@@ -99,6 +104,7 @@ async function readSituation(
       tables.push({
         ...there,
         set,
+        ...(await readPlace(session, set, archived)),
         archived,
         types: await readTypesOf(session, archived),
         keptBy: keptBy(archived),
@@ -108,6 +114,20 @@ async function readSituation(
     const recorded = await recordedDigest(session, journalSchema, receipt.id)
     return { server, journalSchema, receipt: { encoding: receipt.encoding, sha256, recorded, unremoved }, tables }
   })
+}
+
+/** What matters where the partition of archived rows is created again. */
+async function readPlace(
+  session: Session,
+  set: PartitionedTable | null,
+  archived: ArchivedTable,
+): Promise<Pick<TableToRestore, 'beside' | 'taken'>> {
+  if (set === null || placeOf(set, archived) !== 'missing') return { beside: null, taken: new Set() }
+  const condition = raw(boundsCondition(set, archived.partitionOf?.bounds ?? ''))
+  return {
+    beside: await readBeside(session, set, condition),
+    taken: await readCompanionNames(session, archived),
+  }
 }
 
 type There = Pick<TableToRestore, 'table' | 'numbers' | 'rights' | 'empty' | 'condition'>

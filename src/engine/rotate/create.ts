@@ -11,9 +11,6 @@ import { canonicalJson } from '../../plan/language/stored.ts'
 import type { TableContext } from '../table-context.ts'
 import { note, trying, type Draft } from './report.ts'
 
-/** The application waits while a default partition is scanned under lock for a new one. */
-const BESIDE_DEFAULT_MS = 200
-
 /**
  * Drops the CHECK that an interrupted rotation has left on the DEFAULT partition, for it rejects rows. Whether there was
  * one: where it was valid, it has proven what nothing proves from now on.
@@ -63,16 +60,12 @@ export async function createAll(
 }
 
 async function createEach(creating: StepsContext, { situation, plan }: Looked, done: Draft): Promise<void> {
-  const { context, lockLimits } = creating
+  const { context } = creating
   const { set, fallback } = situation
-  const careful =
-    fallback === null
-      ? lockLimits
-      : { ...lockLimits, workTimeoutMs: Math.min(lockLimits.workTimeoutMs, BESIDE_DEFAULT_MS) }
   for (const creation of plan.create) {
     const { step, partition, shown, rows } = creation
     const going = await trying(context, done, step.title, async () => {
-      const lock = await perform({ ...creating, lockLimits: careful }, step, {
+      const lock = await perform(creating, step, {
         ...(fallback === null || rows === 0 ? {} : { check: () => exitsAsPlanned(context, fallback) }),
         alongside: () => recordCreated(context, set, creation),
       })

@@ -26,6 +26,8 @@ const IN_ROTATION: StepAdvice = {
       return 'Rows of its range are in the DEFAULT partition by now: insert them into the detached one, by its name, and delete them from the DEFAULT one; then run the same command again.'
     if (code === SQLSTATE.checkViolation)
       return 'Rows that belong to the new partition came into the DEFAULT one meanwhile, or they violate a constraint that the other partitions have: run ebb rotate again, which counts them anew.'
+    if (code === SQLSTATE.queryCanceled && key.startsWith('detach:'))
+      return 'If foreign keys reference the table, an index on their columns finds quickly whether a row of it is still referenced. Without a DEFAULT partition, it would be detached while the table stays in use.'
     if (code === SQLSTATE.queryCanceled)
       return 'If there is a DEFAULT partition, it could not be read in so short a time: add a valid CHECK that excludes the new range, or divide it with ebb split; then run ebb rotate again.'
     if (code === SQLSTATE.foreignKeyViolation && key.startsWith('detach:'))

@@ -2,7 +2,9 @@ import type { Store } from '../../archive/store.ts'
 import { EbbError } from '../../errors.ts'
 import { endRetirement, recordRotation, rememberedNewest, rememberNewest } from '../../journal/rotations.ts'
 import { recordRotated, registerSet } from '../../journal/sets.ts'
+import { spanOfBounds } from '../../plan/language/hold.ts'
 import type { BegunRetirement } from '../../plan/rotate/begun.ts'
+import { shownBounds } from '../../plan/rotate/candidates.ts'
 import { endOf, showMinute } from '../../plan/rotate/grace.ts'
 import { leftoverSteps } from '../../plan/rotate/leftovers.ts'
 import type { RotateRequest } from '../../plan/rotate/request.ts'
@@ -263,8 +265,7 @@ async function finishLeftovers(retiring: RetireContext, pace: Pace, done: Draft)
       done.retired.push({
         partition: begun.partition,
         outcome: retired.outcome,
-        from: begun.bounds,
-        to: '',
+        ...boundsOf(begun, retiring.plan),
         rows: begun.estimatedRows,
         bytes: begun.bytes,
         receipt: retired.receipt,
@@ -272,6 +273,12 @@ async function finishLeftovers(retiring: RetireContext, pace: Pace, done: Draft)
       })
     })
   }
+}
+
+/** For people. */
+function boundsOf({ bounds }: BegunRetirement, { policy }: RotationPlan): { from: string; to: string } {
+  if (policy === null) return { from: bounds, to: '' }
+  return shownBounds(spanOfBounds(policy.kind, bounds), policy)
 }
 
 async function retireExpired(retiring: RetireContext, pace: Pace, done: Draft): Promise<void> {

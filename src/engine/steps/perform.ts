@@ -1,7 +1,7 @@
 import { inOneGo } from '../../db/in-one-go.ts'
 import { inTransaction } from '../../db/session.ts'
 import { assertLease } from '../../journal/lease.ts'
-import type { AloneStep, OnlineStep, Step, WholeStep } from '../../plan/language/step.ts'
+import type { AloneStep, OnlineStep, ShortLockStep, Step, WholeStep } from '../../plan/language/step.ts'
 import type { PaceSummary } from '../../pacing/summary.ts'
 import type { LockTimes, Emit } from '../../events.ts'
 import { underShortLocks, type LockLimits } from '../locks/short-locks.ts'
@@ -94,14 +94,21 @@ export async function performWhole(
     case 'online':
       return runOnline(step, context, lockLimits, hooks)
     case 'short lock':
-      return underShortLocks(sessionsOf(context), step, lockLimits, context.observer, context.signal, async () => {
-        await hooks.check?.()
-        await inOneGo(context.session, () => [
-          assertLease(context.session, context.journalSchema, context.lease),
-          context.session.query(step.statements.join(';\n')),
-          ...hooks.alongside(),
-        ])
-      })
+      return underShortLocks(
+        sessionsOf(context),
+        step,
+        limitsOf(step, lockLimits),
+        context.observer,
+        context.signal,
+        async () => {
+          await hooks.check?.()
+          await inOneGo(context.session, () => [
+            assertLease(context.session, context.journalSchema, context.lease),
+            context.session.query(step.statements.join(';\n')),
+            ...hooks.alongside(),
+          ])
+        },
+      )
     case 'detach': {
       const state = await detach(step, context, lockLimits, hooks.check)
       if (state === 'detached') return recordAfter(Promise.resolve(), context, hooks)
@@ -113,6 +120,10 @@ export async function performWhole(
         await inOneGo(context.session, hooks.alongside)
       })
   }
+}
+
+function limitsOf({ workTimeoutMs = Infinity }: ShortLockStep, lockLimits: LockLimits): LockLimits {
+  return { ...lockLimits, workTimeoutMs: Math.min(lockLimits.workTimeoutMs, workTimeoutMs) }
 }
 
 /** For a step outside a transaction, what is recorded when it is done. */

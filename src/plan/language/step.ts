@@ -143,6 +143,8 @@ export interface ShortLockStep extends Described {
   readonly quiet: TableName | null
   /** The statements that take the locks, in the order in which applications take them. */
   readonly acquire: readonly string[]
+  /** How long each of its statements may take at most, where rows may be read while a whole table is locked. */
+  readonly workTimeoutMs?: number
 }
 
 /**

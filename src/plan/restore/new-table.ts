@@ -28,7 +28,8 @@ export interface Lacking {
 export function planNewTable({ into, to, lacking, ...situation }: NewTable, request: RestoreRequest): RestorePlan {
   const condition = { settings: {}, volatile: [], stable: [], timed: false, unheeded: [] }
   const rights = { insert: true, update: true, createTemporary: true, rowsHidden: false }
-  const table = { ...to, table: emptyTable(to.archived, into), set: null, numbers: {}, rights, empty: true, condition }
+  const place = { table: emptyTable(to.archived, into), set: null, beside: null, taken: new Set<string>() }
+  const table = { ...to, ...place, numbers: {}, rights, empty: true, condition }
   const plan = planRestore({ ...situation, tables: [table] }, { ...request, onConflict: 'keep' })
   const objections = [...plan.objections, ...lackingObjections(lacking)]
   if (objections.length > 0) return { ...plan, objections, restore: null, evidence: [], steps: [] }

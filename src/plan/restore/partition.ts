@@ -1,16 +1,14 @@
 import { parseBounds } from '../../catalog/partitions/bounds.ts'
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { overlap, type Span } from '../../grid/gaps.ts'
-import { display, sameName, type TableName } from '../../sql/names.ts'
+import { display, sameName } from '../../sql/names.ts'
 import { literal, raw, type Sql } from '../../sql/sql.ts'
 import { spanOfBounds } from '../language/hold.ts'
 import type { ArchivedTable } from '../archive/receipt.ts'
 import { objection, when } from '../language/objection.ts'
 import type { Objection, ShortLockStep } from '../language/step.ts'
-import { leafLocks } from '../partition/conversion.ts'
-import { leafShapeOf } from '../rotate/runway.ts'
-import { referencesOf } from '../table/own-parts.ts'
-import { createLeaf } from '../table/leaf.ts'
+import { addPartition } from '../rotate/adding.ts'
+import { besideTooLarge, splitting } from '../rotate/default-objections.ts'
 import type { TableToRestore } from './situation.ts'
 
 // A partition that has been dropped takes its rows again only as a partition: it is created anew, empty, and attached.
@@ -40,7 +38,9 @@ function covers(spans: readonly Span[], wanted: Span): boolean {
 }
 
 /** Why the rows have no partition to go into. */
-export function placeObjections(place: Place, archived: ArchivedTable, into: TableName, attach: boolean): Objection[] {
+export function placeObjections(place: Place, to: TableToRestore, attach: boolean): Objection[] {
+  const { archived, table } = to
+  const into = table.name
   const bounds = archived.partitionOf?.bounds ?? ''
   const elsewhere = 'Restore them into a new table: --into <table>'
   if (place === 'overlapping')
@@ -59,7 +59,21 @@ export function placeObjections(place: Place, archived: ArchivedTable, into: Tab
         `Create it again and attach it: --attach. Or ${elsewhere.charAt(0).toLowerCase()}${elsewhere.slice(1)}.`,
       ),
     ]
-  return []
+  return place === 'missing' ? besideDefault(to) : []
+}
+
+/** What keeps it from being attached beside a DEFAULT partition. */
+function besideDefault({ set, beside, archived }: TableToRestore): Objection[] {
+  if (set === null || beside == null) return [] // a plan of an earlier version has none
+  const { fallback, rows } = beside
+  if (typeof rows !== 'number' || rows === 0) return besideTooLarge(set, archived, beside)
+  return [
+    objection(
+      'restore-default',
+      `${display(fallback)}, the DEFAULT partition of ${display(set.name)}, has rows of the range of ${display(archived)} by now`,
+      `${splitting(set, { name: fallback })} Then omit --attach. Or restore into a new table: --into <table>.`,
+    ),
+  ]
 }
 
 /** A table of its name would take the rows, and the partitioned table would not have them. */
@@ -78,23 +92,25 @@ export function looseObjections({ table, archived }: Pick<TableToRestore, 'table
 /** The key of the step. */
 export const ATTACH_AGAIN = 'attach'
 
-/** Creates the partition again. */
-export function partitionStep(set: PartitionedTable, archived: ArchivedTable, role: string): ShortLockStep {
+/** Creates the partition again, divided as the newest is. */
+export function partitionStep(
+  set: PartitionedTable,
+  archived: ArchivedTable,
+  role: string,
+  taken: ReadonlySet<string>,
+): ShortLockStep {
   const { schema, name } = archived
   const partition = { schema, name }
   const bounds = parseBounds(archived.partitionOf?.bounds ?? '')
   if (bounds?.kind !== 'range') throw new Error('only a partition with a range is created again')
-  const shape = leafShapeOf(set)
+  const wanted = { partition, from: end(bounds.from, 'minvalue'), to: end(bounds.to, 'maxvalue') }
   return {
     kind: 'short lock',
     key: ATTACH_AGAIN,
     title: `create partition ${display(partition)} again`,
     because: 'its rows go through the table, which has no partition for them any more',
-    locks: leafLocks(set.name, [...set.references, ...referencesOf(shape.parts)]),
     cost: 'milliseconds: it is empty',
-    quiet: null,
-    acquire: [],
-    statements: createLeaf(shape, partition, end(bounds.from, 'minvalue'), end(bounds.to, 'maxvalue'), role),
+    ...addPartition(set, wanted, role, taken),
   }
 }
 

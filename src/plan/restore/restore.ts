@@ -71,7 +71,7 @@ export function planRestore(situation: RestoreSituation, request: RestoreRequest
     notes: [...serverNotes(server), ...notesOn(ways, receipt, request)],
     steps: [
       ...ways.flatMap(({ to, place }) =>
-        place === 'missing' && to.set !== null ? [partitionStep(to.set, to.archived, server.role)] : [],
+        place === 'missing' && to.set !== null ? [partitionStep(to.set, to.archived, server.role, to.taken)] : [],
       ),
       ...ways.flatMap((way) => restoreSteps(way, receipt, request)),
       ...ways.flatMap(analyzeSteps),
@@ -92,7 +92,7 @@ function goalOf(tables: readonly TableToRestore[]): string {
 function objectionsTo({ to, mapping, place }: Way, role: string, request: RestoreRequest): Objection[] {
   return [
     ...tableObjections(to, mapping, role, request),
-    ...placeObjections(place, to.archived, to.table.name, request.attach),
+    ...placeObjections(place, to, request.attach),
     ...(request.attach ? looseObjections(to) : []),
   ]
 }

@@ -1,4 +1,5 @@
 import type { ConditionFacts } from '../../catalog/condition/condition.ts'
+import type { Beside } from '../../catalog/partitions/default-partition.ts'
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import type { UserType } from '../../catalog/table/user-types.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
@@ -52,6 +53,10 @@ export interface TableToRestore {
   readonly table: RestoreTarget
   /** Where the rows of a partition go through its table. */
   readonly set: PartitionedTable | null
+  /** The DEFAULT partition of it; null where there is none, or it is empty. */
+  readonly beside: Beside | null
+  /** Names in the schema of the archived partition that are in use. */
+  readonly taken: ReadonlySet<string>
   readonly numbers: ColumnNumbers
   /** Those of the archived columns that there are, as they are now. */
   readonly types: readonly UserType[]

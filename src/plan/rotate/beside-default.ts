@@ -13,7 +13,7 @@ import { marginOf } from '../partition/history-bound.ts'
 import { exclusive, lockExclusively } from '../language/locks.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import type { Objection, OnlineStep, ShortLockStep } from '../language/step.ts'
-import { cannotLeave, defaultTooLarge, rowsInDefault } from './default-objections.ts'
+import { cannotLeave, defaultTooLarge, MOST_READ_BYTES, rowsInDefault } from './default-objections.ts'
 
 // Partitions beside a DEFAULT one. PostgreSQL adds one only if no row of the DEFAULT belongs to it, and reads the whole
 // DEFAULT under ACCESS EXCLUSIVE to see that, unless a CHECK proves it. So:
@@ -27,9 +27,6 @@ import { cannotLeave, defaultTooLarge, rowsInDefault } from './default-objection
 
 /** Rows that are moved while others wait: deleting and inserting one takes some 10 to 50 µs. */
 export const MOST_MOVED = 1_000
-
-/** Read twice while others wait, some 20 ms each where it is in memory, as it is when it has just been looked through. */
-const MOST_READ_BYTES = 32 * 1024 * 1024
 
 /** A partition that can be made, and how many rows it takes over. */
 export interface Admitted {
@@ -185,8 +182,13 @@ export function dropExclusion(
   }
 }
 
+/** The application waits while a DEFAULT partition is read for a new one, or other tables for references to rows of one that goes. */
+export const BESIDE_DEFAULT_MS = 200
+
 /** The DEFAULT partition of a set, and the locks with which another one is added beside it, in order. */
-export function locksBeside(set: PartitionedTable): Pick<ShortLockStep, 'locks' | 'acquire' | 'quiet'> | null {
+export function locksBeside(
+  set: PartitionedTable,
+): Pick<ShortLockStep, 'locks' | 'acquire' | 'quiet' | 'workTimeoutMs'> | null {
   const fallback = set.partitions.find(({ isDefault }) => isDefault)
   if (fallback === undefined) return null
   return {
@@ -197,6 +199,7 @@ export function locksBeside(set: PartitionedTable): Pick<ShortLockStep, 'locks' 
       sql`lock table only ${quoted(set.name)} in access exclusive mode`.text,
       ...(fallback.kind === 'foreign' ? [] : [lockExclusively(fallback.name)]),
     ],
+    workTimeoutMs: BESIDE_DEFAULT_MS,
   }
 }
 

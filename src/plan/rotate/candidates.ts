@@ -238,7 +238,8 @@ function retirement(
   }
 }
 
-function shownBounds(range: PartitionRange | null, { kind, timezone }: SetPolicy): { from: string; to: string } {
+/** For people. */
+export function shownBounds(range: Span | null, { kind, timezone }: SetPolicy): { from: string; to: string } {
   const show = (position: Position | null | undefined, none: string) =>
     position === null || position === undefined ? none : displayPosition(kind, position, timezone)
   return { from: show(range?.from, 'the beginning'), to: show(range?.to, 'the end') }

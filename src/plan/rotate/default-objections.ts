@@ -1,13 +1,16 @@
-import type { DefaultPartition } from '../../catalog/partitions/default-partition.ts'
+import type { Beside, DefaultPartition } from '../../catalog/partitions/default-partition.ts'
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import type { Cell } from '../../grid/grid.ts'
 import { displayPosition } from '../../grid/key.ts'
-import { display } from '../../sql/names.ts'
+import { display, type TableName } from '../../sql/names.ts'
 import { shellWord } from '../../text/shell-word.ts'
 import { showBytes, showCount } from '../../text/units.ts'
 import { objection } from '../language/objection.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import type { Objection } from '../language/step.ts'
+
+/** Read twice while others wait, some 20 ms each where it is in memory, as it is when it has just been looked through. */
+export const MOST_READ_BYTES = 32 * 1024 * 1024
 
 // Why a partition cannot be made beside a DEFAULT one. Other partitions are made all the same.
 
@@ -29,7 +32,7 @@ export function rowsInDefault(
   )
 }
 
-function splitting(set: PartitionedTable, { name }: DefaultPartition['partition']): string {
+export function splitting(set: PartitionedTable, { name }: Pick<DefaultPartition['partition'], 'name'>): string {
   return `Move them while the table stays in use: ebb split ${shellWord(display(set.name))} ${shellWord(display(name))} …`
 }
 
@@ -45,6 +48,22 @@ export function defaultTooLarge(
     `${display(partition.name)} has ${showBytes(heapBytes)}, and would be read under a lock to add the partition from ${displayPosition(kind, from, timezone)} on, which is too near for a CHECK that excludes its rows beforehand`,
     `${splitting(set, partition)} It leaves a DEFAULT partition that is small. Or add a valid CHECK that excludes the range yourself: rows of it are rejected as long as they have no partition.`,
   )
+}
+
+/** The same for a table that has been a partition, or is to be one again. */
+export function besideTooLarge(
+  set: PartitionedTable,
+  name: TableName,
+  { fallback, rows, heapBytes }: Beside,
+): Objection[] {
+  if (rows === 'excluded' || heapBytes <= MOST_READ_BYTES) return []
+  return [
+    objection(
+      'default-size',
+      `${display(fallback)}, the DEFAULT partition, has ${showBytes(heapBytes)}, and would be read under a lock to attach ${display(name)}`,
+      `${splitting(set, { name: fallback })} It leaves a DEFAULT partition that is small. Or add a valid CHECK that excludes the range yourself, and drop it afterwards.`,
+    ),
+  ]
 }
 
 /** Moving a row deletes it where it is. */

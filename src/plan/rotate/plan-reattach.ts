@@ -1,14 +1,17 @@
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import type { Beside } from '../../catalog/partitions/default-partition.ts'
 import type { LackingPart } from '../../catalog/partitions/lacking-parts.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import { overlap, type Span } from '../../grid/gaps.ts'
 import { displayInterval, type Interval } from '../../grid/interval.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
+import { ident } from '../../sql/sql.ts'
 import { spanOfBounds } from '../language/hold.ts'
 import { objection, unaccepted } from '../language/objection.ts'
 import type { AloneStep, Objection, Plan, ShortLockStep } from '../language/step.ts'
 import { serverObjections } from '../table/objections/server.ts'
 import type { BegunRetirement } from './begun.ts'
+import { besideTooLarge } from './default-objections.ts'
 import { setObjections, unfinishedRun } from './objections.ts'
 import { attachStep, boundsCondition, proveBoundsStep } from './reattach.ts'
 
@@ -28,8 +31,8 @@ export interface ReattachSituation {
   readonly set: PartitionedTable | null
   /** What the table has, and the partition has not. */
   readonly lacking: readonly LackingPart[]
-  /** The DEFAULT partition, if that has rows of its range by now. */
-  readonly rowsIn: TableName | null
+  /** The DEFAULT partition; null where there is none, or it is empty. */
+  readonly beside: Beside | null
   /** An unfinished run on the table. */
   readonly unfinished: { readonly id: string; readonly command: string } | null
 }
@@ -91,7 +94,7 @@ function objectionsTo({
   set,
   begun,
   lacking,
-  rowsIn,
+  beside,
   unfinished,
 }: ReattachSituation): Objection[] {
   const impossible = serverObjections(server, journalSchema)
@@ -102,7 +105,7 @@ function objectionsTo({
   return [
     ...(unfinished === null ? [] : [unfinishedRun(set.name, unfinished.id, unfinished.command)]),
     ...rangeTaken(set, begun),
-    ...(rowsIn === null ? [] : [rowsInDefault(set, begun, rowsIn)]),
+    ...(beside === null ? [] : besideDefault(set, begun, beside)),
     ...lacking.map((part) => lacks(begun.called, set.name, part)),
     ...(begun.written ? [writtenTo(begun.called)] : []),
   ]
@@ -129,20 +132,25 @@ function rangeTaken({ key, partitions, name }: PartitionedTable, { called, bound
   )
 }
 
-function rowsInDefault(set: PartitionedTable, { called, bounds }: BegunRetirement, rowsIn: TableName): Objection {
-  const [from, into] = [quoted(rowsIn).text, quoted(called).text]
-  return objection(
-    `range-taken:${display(rowsIn)}`,
-    `${display(rowsIn)}, the DEFAULT partition, has rows of the range of ${display(called)} by now`,
-    `Move them into it, and then accept that it was written to (--accept written): with moved as (delete from ${from} where ${boundsCondition(set, bounds)} returning *) insert into ${into} select * from moved;`,
-  )
+function besideDefault(set: PartitionedTable, { called, bounds }: BegunRetirement, beside: Beside): Objection[] {
+  const { fallback, rows } = beside
+  if (typeof rows !== 'number' || rows === 0) return besideTooLarge(set, called, beside)
+  const columns = set.columns.filter(({ generated }) => !generated).map(({ name }) => ident(name).text)
+  const [from, into, all] = [quoted(fallback).text, quoted(called).text, columns.join(', ')]
+  return [
+    objection(
+      `range-taken:${display(fallback)}`,
+      `${display(fallback)}, the DEFAULT partition, has rows of the range of ${display(called)} by now`,
+      `Move them into it, and then accept that it was written to (--accept written): with moved as (delete from ${from} where ${boundsCondition(set, bounds)} returning ${all}) insert into ${into} (${all}) select ${all} from moved;`,
+    ),
+  ]
 }
 
 function lacks(called: TableName, parent: TableName, { name, what, statement }: LackingPart): Objection {
   const fix =
     statement === null
       ? `Make it as ${display(parent)} has it, or insert its rows into ${display(parent)}.`
-      : `First: ${statement.replaceAll('%s', () => quoted(called).text)};`
+      : `First: ${statement};`
   return objection(
     `lacks:${name}`,
     `${display(parent)} has changed since, and ${display(called)} lacks its ${what}`,

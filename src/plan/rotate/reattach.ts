@@ -103,12 +103,16 @@ function attachInParts(set: PartitionedTable, name: TableName, boundsText: strin
  * With its own partitions, which can be written to by their names. Beside a DEFAULT partition the table itself is locked
  * first: an INSERT that waited for the DEFAULT alone would fail afterwards.
  */
-export function locksToAttach(set: PartitionedTable, name: TableName): Pick<ShortLockStep, 'locks' | 'acquire'> {
+export function locksToAttach(
+  set: PartitionedTable,
+  name: TableName,
+): Pick<ShortLockStep, 'locks' | 'acquire' | 'workTimeoutMs'> {
   const beside = locksBeside(set)
   const parent: Lock = { table: set.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' }
   return {
     locks: [...(beside?.locks ?? [parent]), exclusive(name), ...set.references.map(exclusive)],
     acquire: [...(beside?.acquire ?? []), sql`lock table ${quoted(name)} in access exclusive mode`.text],
+    ...(beside === null ? {} : { workTimeoutMs: beside.workTimeoutMs }),
   }
 }
 

@@ -4,6 +4,7 @@ import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { dropForeignKeys } from '../table/definitions.ts'
 import { exclusive } from '../language/locks.ts'
+import { BESIDE_DEFAULT_MS } from './beside-default.ts'
 import type { Retire } from './request.ts'
 import { archivingOf, forgetWrites, watchStep, type Archives } from './archiving.ts'
 import type { Retirement, RotationStep } from './plan.ts'
@@ -115,10 +116,14 @@ function detachUnderLock(
     title: `detach ${display(partition.name)}`,
     because: `${because}; not concurrently, because there is a default partition, ${display(fallback.name)}`,
     locks: [exclusive(set.name), exclusive(fallback.name), ...detachedLocks(set, partition)],
-    cost: 'milliseconds: no row is read',
+    cost:
+      set.inboundForeignKeys.length === 0
+        ? 'milliseconds: no row is read'
+        : 'milliseconds, if an index finds what references its rows; if it takes longer, it is given up',
     // An autovacuum may be running on either; the one that receives rows is more likely.
     quiet: fallback.kind === 'table' ? fallback.name : null,
     acquire: [sql`lock table only ${quoted(set.name)} in access exclusive mode`.text],
+    workTimeoutMs: BESIDE_DEFAULT_MS,
     statements: [sql`alter table ${quoted(set.name)} detach partition ${quoted(partition.name)}`.text],
   }
 }

@@ -1,21 +1,18 @@
-import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import type { DefaultPartition, TextRange } from '../../catalog/partitions/default-partition.ts'
 import type { Cell, Grid } from '../../grid/grid.ts'
 import { floor, next, plus } from '../../grid/grid.ts'
 import { gapsIn, missingCells, type Span } from '../../grid/gaps.ts'
 import { displayPosition, positionOf, toText, type KeyKind, type Position } from '../../grid/key.ts'
 import { roundWidth } from '../../grid/width.ts'
 import { display, type TableName } from '../../sql/names.ts'
+import { literal } from '../../sql/sql.ts'
 import { showRows } from '../../text/units.ts'
-import { literal, type Sql } from '../../sql/sql.ts'
-import { createLeaf, createTree, leafNames, type LeafShape } from '../table/leaf.ts'
-import { commonParts, referencesOf } from '../table/own-parts.ts'
-import { isSecured } from '../table/definitions.ts'
-import { leafLocks } from '../partition/conversion.ts'
-import type { DefaultPartition, TextRange } from '../../catalog/partitions/default-partition.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import type { ShortLockStep } from '../language/step.ts'
-import { treeFor } from './sub-partitions.ts'
-import { admit, locksBeside, moveRows, type Admission, type Admitted } from './beside-default.ts'
+import { leafNames } from '../table/leaf.ts'
+import { addPartition } from './adding.ts'
+import { admit, moveRows, type Admission, type Admitted } from './beside-default.ts'
 
 /** A partition to create. */
 export interface Creation {
@@ -57,8 +54,7 @@ export function planRunway(set: PartitionedTable, policy: SetPolicy, evidence: R
   const { admitted, ...admission } = admit(set, policy, grid, cells, ranges, evidence.fallback, evidence)
   const starts = admitted.map(({ cell }) => cell.from)
   const leaves = leafNames(set.name, grid, policy.kind, starts, evidence.taken)
-  const shape = leafShapeOf(set)
-  const create = admitted.map((one, i) => creation(set, policy, one, leaves[i] as TableName, shape, evidence))
+  const create = admitted.map((one, i) => creation(set, policy, one, leaves[i] as TableName, evidence))
   return { create, ...admission }
 }
 
@@ -140,7 +136,6 @@ function creation(
   policy: SetPolicy,
   { cell, rows }: Admitted,
   partition: TableName,
-  shape: LeafShape,
   { role, fallback, taken }: RunwayEvidence,
 ): Creation {
   const { from, to } = cell
@@ -149,29 +144,21 @@ function creation(
     to: displayPosition(policy.kind, to, policy.timezone),
   }
   const text = textRange(set, policy.kind, cell)
-  const beside = locksBeside(set)
-  const tree = treeFor(set, partition, shape, taken)
-  const references = leafLocks(set.name, [...set.references, ...referencesOf(shape.parts)])
   const fill = rows === 0 || fallback === null ? [] : moveRows(set, fallback, partition, text)
   const step: ShortLockStep = {
     kind: 'short lock',
     key: `create:${display(partition)}`,
     title: `add partition ${display(partition)}`,
     because: `for rows from ${shown.from} until ${shown.to}${fill.length === 0 ? '' : `; those in the DEFAULT partition are moved into it`}`,
-    locks: beside === null ? references : [...beside.locks, ...references.filter(({ table }) => table !== set.name)],
-    cost: costOf(beside !== null && fallback !== null, rows),
-    quiet: beside === null ? null : beside.quiet,
-    acquire: beside === null ? [] : beside.acquire,
-    statements:
-      tree === null
-        ? createLeaf(shape, partition, asLiteral(text.from), asLiteral(text.to), role, fill)
-        : createTree(shape, partition, asLiteral(text.from), asLiteral(text.to), role, fill, tree),
+    cost: costOf(fallback !== null, rows),
+    ...addPartition(set, { partition, from: literal(text.from), to: literal(text.to) }, role, taken, fill),
   }
   return { partition, from, to, rows, shown, text, step }
 }
 
 function costOf(isRead: boolean, rows: number): string {
-  if (rows > 0) return `milliseconds: ${showRows(rows)} are moved, and the DEFAULT partition is read`
+  if (rows > 0)
+    return `milliseconds: ${showRows(rows)} ${rows === 1 ? 'is' : 'are'} moved, and the DEFAULT partition is read`
   return isRead
     ? 'milliseconds: the DEFAULT partition is read, unless a CHECK excludes the range'
     : 'milliseconds: it is empty'
@@ -190,28 +177,4 @@ function boundText(set: PartitionedTable, kind: KeyKind, position: Position): st
     neighbours.find(({ from }) => from === position)?.fromText ??
     toText(kind, position)
   )
-}
-
-function asLiteral(text: string): Sql {
-  return literal(text)
-}
-
-/** What a new partition takes from its parent and from its newest sibling, because a parent has no storage options. */
-export function leafShapeOf(set: PartitionedTable): LeafShape {
-  const newest = newestTable(set)
-  return {
-    parent: set.name,
-    owner: set.owner,
-    tablespace: set.tablespace ?? newest?.tablespace ?? null,
-    options: newest?.options ?? [],
-    rowSecurity: !isSecured(set.rowSecurity) && newest?.rowSecurity ? 'on' : set.rowSecurity,
-    identity: newest?.identity ?? 'default',
-    parts: commonParts(set),
-    defaultGrantees: set.defaultGrantees,
-    triggers: set.unusualTriggers,
-  }
-}
-
-export function newestTable({ partitions }: PartitionedTable): Partition | undefined {
-  return partitions.findLast(({ kind, range, detachPending }) => kind === 'table' && range !== null && !detachPending)
 }

@@ -4,7 +4,7 @@ import type { KeyKind, Position } from '../../grid/key.ts'
 import type { Layout } from '../partition/partitioned-shadow.ts'
 import { freeCompanion } from '../../sql/names.ts'
 import { leafNames } from '../table/leaf.ts'
-import { leafShapeOf } from '../rotate/runway.ts'
+import { leafShapeOf } from '../rotate/leaf-shape.ts'
 import type { SplitSituation } from './situation.ts'
 
 /**

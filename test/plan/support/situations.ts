@@ -422,6 +422,8 @@ export function tableToRestore(overrides: Partial<TableToRestore> = {}): TableTo
   return {
     table: table(),
     set: null,
+    beside: null,
+    taken: new Set(),
     types: [],
     numbers: { id: 1, at: 2, kind: 3 },
     rights: { insert: true, update: true, createTemporary: true, rowsHidden: false },
