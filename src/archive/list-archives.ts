@@ -66,7 +66,7 @@ export function listArchives(uri: string, signal: AbortSignal): Promise<ArchiveL
 }
 
 async function list(uri: string, signal: AbortSignal): Promise<ArchiveList> {
-  const store = await openStore(uri)
+  const store = await openStore(uri, signal)
   try {
     const archives: ListedArchive[] = []
     const leftovers: Leftover[] = []

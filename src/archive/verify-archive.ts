@@ -40,7 +40,7 @@ async function verify(
   { folder, name, uri }: ReceiptPlace,
   how: Parameters<typeof verifyArchive>[1],
 ): Promise<ArchiveVerification> {
-  const store = await openStore(folder)
+  const store = await openStore(folder, how.signal)
   try {
     const text = await readText(await store.get(name))
     const receipt = await parseReceipt(text, uri)

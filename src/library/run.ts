@@ -2,7 +2,7 @@ import type { Config } from '../policy/config.ts'
 import { findPolicies, planPolicies, type PolicyPlan } from '../policy/plan-policies.ts'
 import { withLockLimits } from '../policy/policy.ts'
 import { policiesOfProgram, readConfig } from '../policy/read-config.ts'
-import { runPolicies, type RunReport } from '../policy/run-policies.ts'
+import { runPolicies, timeLimit, type RunReport } from '../policy/run-policies.ts'
 import { RUN } from '../requests/policies.ts'
 import { call, type Call } from './call.ts'
 import type { Database, Table } from './database.ts'
@@ -38,7 +38,7 @@ export const run: Call<RunPoliciesOptions, PolicyPlan[], RunReport> = ((
       const found = await findPolicies(target, withLockLimits(read, request.locks), request.only, asked)
       return {
         plan: () => planPolicies(target, found, asked),
-        carryOut: () => runPolicies(target, found, request, asked),
+        carryOut: () => runPolicies(target, found, timeLimit(request.mostMs), asked),
       }
     },
   )

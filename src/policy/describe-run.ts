@@ -14,16 +14,17 @@ import { isInterrupted, type PolicyReport, type RunReport } from './run-policies
 
 /** What was done, table by table, and in the end all of it in a few lines. */
 export function describeRun(report: RunReport, file: string, withValues: boolean): string[] {
-  const { policies, gone, left, ended } = report
+  const { policies, ahead, gone, left, ended } = report
+  const all = [...policies, ...ahead]
   return [
-    ...policies.flatMap((one) => describePolicy(one, withValues)),
+    ...all.flatMap((one) => describePolicy(one, withValues)),
     ...gone.map((name) => `${name}: its table no longer exists, so it is no longer rotated; take it out of ${file}`),
     '',
     summary(policies),
     ...NAMED.flatMap(([outcome, words]) =>
       named(
         words,
-        policies.filter((one) => outcomeOf(one) === outcome),
+        all.filter((one) => outcomeOf(one) === outcome),
       ),
     ),
     ...(left.length === 0 ? [] : [`Not begun: ${left.join(', ')}`]),

@@ -17,10 +17,10 @@ export function outcomeOf(report: PolicyReport): Outcome {
 }
 
 /** The kind of error that the outcome of all of it comes to; null where all is done. */
-export function kindOf({ policies, ended, left }: RunReport): ErrorKind | null {
+export function kindOf({ policies, ahead, ended, left }: RunReport): ErrorKind | null {
   if (ended === 'stopped') return 'stopped'
   const outcome = worst([
-    ...policies.map(outcomeOf),
+    ...[...policies, ...ahead].map(outcomeOf),
     ...(ended === null && left.length === 0 ? [] : (['later'] as const)),
   ])
   return { failed: 'failed', objections: 'objections', later: 'try later', done: null }[outcome] as ErrorKind | null
@@ -36,8 +36,8 @@ export function objectionsOf({ objections, rotation }: PolicyReport): PolicyRepo
 }
 
 /** What was not done, and why. */
-export function troublesOfRun({ policies }: RunReport): Trouble[] {
-  return policies.flatMap((report) => troublesOf(report.table, objectionsOf(report), failuresOf(report)))
+export function troublesOfRun({ policies, ahead }: RunReport): Trouble[] {
+  return [...policies, ...ahead].flatMap((report) => troublesOf(report.table, objectionsOf(report), failuresOf(report)))
 }
 
 function outcomeOfFailure({ error }: Failure): Outcome {

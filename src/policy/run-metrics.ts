@@ -3,8 +3,8 @@ import { failure, samplesOfPurge, samplesOfRotation } from '../report/result-met
 import type { PolicyReport, RunReport } from './run-policies.ts'
 
 /** What `ebb run` has done, policy by policy. */
-export function samplesOfRun({ policies }: RunReport): Sample[] {
-  return policies.flatMap(samplesOfPolicy)
+export function samplesOfRun({ policies, ahead }: RunReport): Sample[] {
+  return [...policies, ...ahead].flatMap(samplesOfPolicy)
 }
 
 function samplesOfPolicy({ table, rotation, purged, objections, failed }: PolicyReport): Sample[] {

@@ -6,6 +6,7 @@ import { purge, type PurgeResult } from '../engine/commands/purge.ts'
 import { view, type ViewResult } from '../engine/commands/view.ts'
 import { rotate, type RotationReport } from '../engine/commands/rotate.ts'
 import { asError, type Failure } from '../engine/many-tables.ts'
+import { LOCK_LIMITS } from '../engine/locks/short-locks.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import { carryOut } from '../engine/run.ts'
 import { EbbError, ObjectionsError } from '../errors.ts'
@@ -17,7 +18,7 @@ import { display, type TableName } from '../sql/names.ts'
 import { planPolicy, putInForce } from './apply-policy.ts'
 import type { JudgedPolicy } from './judge-policy.ts'
 import { optionsOf, planView, withAccept, type FoundPolicies, type FoundPolicy } from './plan-policies.ts'
-import type { Task, TaskOf } from './policy.ts'
+import { taskOf, type Task, type TaskOf } from './policy.ts'
 import { rotationOf, tasksNow } from './tasks.ts'
 
 /** What was done for one table. */
@@ -39,6 +40,8 @@ export interface PolicyReport {
 /** What was done, table by table. */
 export interface RunReport {
   readonly policies: readonly PolicyReport[]
+  /** When the time is up, partitions are created ahead all the same for those that were not begun. */
+  readonly ahead: readonly PolicyReport[]
   /** Those whose tables have been dropped, or renamed. */
   readonly gone: readonly string[]
   /** Those that were not begun. */
@@ -47,49 +50,72 @@ export interface RunReport {
   readonly ended: 'stopped' | 'time is up' | null
 }
 
-/** How long all of it may take; null: as long as it takes. */
-export interface Budget {
-  readonly mostMs: number | null
+/** Node.js takes a longer time for no time at all. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+/** The end of the time that all of it may take, from now on; never, if that is not limited. */
+export function timeLimit(mostMs: number | null): AbortSignal {
+  return mostMs === null ? new AbortController().signal : AbortSignal.timeout(Math.min(mostMs, LONGEST_TIMER_MS))
 }
 
 /**
  * Carries out what is due for each policy, one table after the other. A failure of one does not stop the others, and
  * what was interrupted is continued by the next run.
+ *
+ * @param timeIsUp ends the work; partitions are created ahead all the same
  */
 export async function runPolicies(
   target: Target,
   found: FoundPolicies,
-  budget: Budget,
+  timeIsUp: AbortSignal,
   options: EngineOptions,
 ): Promise<RunReport> {
-  return withSharedSessions(target, (shared) => runAll(shared, found, budget, options))
+  return withSharedSessions(target, (shared) => runAll(shared, found, timeIsUp, options))
 }
 
 async function runAll(
   target: Target,
   { found, gone }: FoundPolicies,
-  { mostMs }: Budget,
+  timeIsUp: AbortSignal,
   options: EngineOptions,
 ): Promise<RunReport> {
-  const timer = new AbortController()
-  const timeout = mostMs === null ? undefined : setTimeout(() => timer.abort(), mostMs)
-  const signal = AbortSignal.any([options.signal, timer.signal])
+  const signal = AbortSignal.any([options.signal, timeIsUp])
   const policies: PolicyReport[] = []
-  try {
-    await forgetGone(target, gone, options)
-    for (const one of found) {
-      if (signal.aborted) break
-      policies.push(await runPolicy(target, one, { ...options, signal }))
-    }
-  } finally {
-    clearTimeout(timeout)
+  await forgetGone(target, gone, options)
+  for (const one of found) {
+    if (signal.aborted) break
+    policies.push(await runPolicy(target, one, { ...options, signal }))
   }
+  const left = found.slice(policies.length)
+  const ahead = timeIsUp.aborted ? await createAhead(target, left, options) : []
   return {
     policies,
+    ahead,
     gone: gone.map(({ policy }) => policy.name),
-    left: found.slice(policies.length).map(({ policy }) => policy.name),
-    ended: options.signal.aborted ? 'stopped' : timer.signal.aborted ? 'time is up' : null,
+    left: left.map(({ policy }) => policy.name),
+    ended: options.signal.aborted ? 'stopped' : timeIsUp.aborted ? 'time is up' : null,
   }
+}
+
+/** How long locks are tried for when the time is up. */
+const AFTER_TIME_MS = 5_000
+
+/**
+ * For policies whose turn did not come: behind a table that takes all the time, night after night, rows would have no
+ * partition one day.
+ */
+async function createAhead(
+  target: Target,
+  left: readonly FoundPolicy[],
+  options: EngineOptions,
+): Promise<PolicyReport[]> {
+  const reports: PolicyReport[] = []
+  const sets = left.filter(({ policy }) => taskOf(policy, 'rotate') !== undefined)
+  for (const one of sets) {
+    if (options.signal.aborted) break
+    reports.push(await runPolicy(target, one, options, 'the time is up'))
+  }
+  return reports
 }
 
 /** They are rotated no more. What their policies said stays recorded: a table that is restored has it again. */
@@ -113,6 +139,7 @@ async function runPolicy(
   target: Target,
   { policy, table }: FoundPolicy,
   options: EngineOptions,
+  later: string | null = null,
 ): Promise<PolicyReport> {
   const began = performance.now()
   const done: { -readonly [Field in keyof Draft]: Draft[Field] } = {
@@ -127,13 +154,13 @@ async function runPolicy(
     const judged = await planPolicy(target, policy, options)
     done.objections.push(...judged.objections)
     if (judged.objections.length === 0 && judged.differs) await putInForce(target, policy, options)
-    const { tasks, notNow, closesInMs } = tasksNow(policy, judged)
+    const { tasks, notNow, closesInMs } = tasksNow(policy, judged, later)
     done.notNow = notNow
     const window = windowSignal(notNow === null ? closesInMs : null, options.signal)
     for (const task of tasks) {
       if (window.aborted) break
       const given = {
-        ...optionsOf(task, options),
+        ...(later === null ? optionsOf(task, options) : hurried(optionsOf(task, options))),
         signal: task.kind === 'rotate' && notNow !== null ? options.signal : window,
       }
       await trying(`${task.kind === 'stale' ? 'purge' : task.kind} ${display(table)}`, done, async () => {
@@ -144,6 +171,12 @@ async function runPolicy(
     }
   })
   return { name: policy.name, table, ...done, milliseconds: performance.now() - began }
+}
+
+/** For what is done though the time is up: nobody is waited for long. */
+function hurried({ lockLimits = LOCK_LIMITS, ...options }: EngineOptions): EngineOptions {
+  const deadlineMs = Math.min(lockLimits.deadlineMs, AFTER_TIME_MS)
+  return { ...options, waitMs: 0, lockLimits: { ...lockLimits, deadlineMs } }
 }
 
 /** Work ends when its window closes; the next run continues it. */

@@ -18,15 +18,17 @@ export interface Now {
 /**
  * The tasks of a policy, an interrupted one first: others would wait for it. Partitions are created ahead whatever else
  * is the matter: rows without a partition are lost to the application at once.
+ *
+ * @param later why nothing else is done now, whatever the policy says; null where it is
  */
-export function tasksNow(policy: Policy, judged: JudgedPolicy): Now {
+export function tasksNow(policy: Policy, judged: JudgedPolicy, later: string | null = null): Now {
   const { objections, now, unfinished } = judged
   const closesInMs = closingTime(policy, now)
   const held = holdText(judged)
   const notNow =
     objections.length > 0
       ? 'its policy has blocking issues'
-      : (held ?? (closesInMs === 0 ? 'it is outside its windows' : null))
+      : (later ?? held ?? (closesInMs === 0 ? 'it is outside its windows' : null))
   const isBegun = ({ kind }: Task) => unfinished !== null && unfinished === (kind === 'stale' ? 'purge' : kind)
   const ordered = [...policy.tasks.filter(isBegun), ...policy.tasks.filter((task) => !isBegun(task))]
   // A view removes nothing.
@@ -64,6 +66,9 @@ function closingTime({ tasks }: Policy, now: bigint): number | null {
   const windows = tasks[0]?.engine.pacing?.settings.windows ?? []
   if (windows.length === 0) return null
   const openAfter = (minutes: number) => windows.some((one) => isOpen(one, now + BigInt(minutes * MINUTE) * 1000n))
-  for (let minutes = 0; minutes < MINUTES_A_DAY; minutes++) if (!openAfter(minutes)) return minutes * MINUTE
+  // They close on the minute.
+  const sinceMinute = Number((now / 1000n) % BigInt(MINUTE))
+  for (let minutes = 0; minutes < MINUTES_A_DAY; minutes++)
+    if (!openAfter(minutes)) return minutes === 0 ? 0 : minutes * MINUTE - sinceMinute
   return null
 }

@@ -49,8 +49,8 @@ function uriOf(endpoint: string, options = '', bucket = 'archive'): string {
 }
 
 /** A store of the server. */
-function opening(uri = uriOf(server.endpoint), limits = LIMITS): S3Store {
-  return new S3Store(parseDestination(uri, '/') as BucketDestination, limits)
+function opening(uri = uriOf(server.endpoint), limits = LIMITS, signal = SIGNAL): S3Store {
+  return new S3Store(parseDestination(uri, '/') as BucketDestination, signal, limits)
 }
 
 /** Fails some requests of an operation, counted from 1. */
@@ -244,6 +244,33 @@ describe('a bucket', () => {
     await expect(store.put('a', Readable.from(['x']), { atMost: 1, signal: stop.signal })).rejects.toBe(reason)
     expect(server.count('DeleteObject')).toBe(1)
     expect(server.objects.size).toBe(0)
+  })
+
+  test.each<[string, (store: S3Store) => Promise<unknown>]>([
+    ['GetObject', (store) => store.get('a')],
+    ['ListObjectsV2', (store) => all(store.list(''))],
+    ['DeleteObject', (store) => store.remove('a')],
+    ['ListMultipartUploads', (store) => all(store.unfinished(''))],
+  ])('%s ends when a stop is requested, however long the server is silent', async (operation, ask) => {
+    const reason = new Error('stopped')
+    const stop = new AbortController()
+    const store = opening(uriOf(server.endpoint), S3_LIMITS, stop.signal)
+    server.fault = (request) => {
+      if (request.operation !== operation) return undefined
+      setTimeout(() => stop.abort(reason), 10)
+      return 'silence'
+    }
+    await expect(ask(store)).rejects.toBe(reason)
+  })
+
+  test('so does what is read of an object', async () => {
+    const stop = new AbortController()
+    const store = opening(uriOf(server.endpoint), S3_LIMITS, stop.signal)
+    await put(store, 'a', 'content')
+    server.fault = ({ operation }) => (operation === 'GetObject' ? 'stalled' : undefined)
+    const content = await store.get('a')
+    setTimeout(() => stop.abort(), 10)
+    await expect(buffer(content)).rejects.toThrow('aborted')
   })
 
   test('the size of parts follows from how large an object can be, and no part is too many', async () => {

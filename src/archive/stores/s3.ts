@@ -9,7 +9,7 @@ import {
   type ListMultipartUploadsCommandOutput,
   type PutObjectCommandInput,
 } from '@aws-sdk/client-s3'
-import type { Readable } from 'node:stream'
+import { addAbortSignal, type Readable } from 'node:stream'
 import { objectUri, uriOf, type BucketDestination } from '../../plan/archive/destination.ts'
 import { checkName } from '../object-name.ts'
 import { existsAlready, notThere } from '../store-error.ts'
@@ -47,11 +47,13 @@ export class S3Store implements Store {
   private readonly destination: BucketDestination
   private readonly client: S3Client
   private readonly limits: S3Limits
+  private readonly signal: AbortSignal
 
-  constructor(destination: BucketDestination, limits: S3Limits = S3_LIMITS) {
+  constructor(destination: BucketDestination, signal: AbortSignal, limits: S3Limits = S3_LIMITS) {
     this.destination = destination
     this.uri = uriOf(destination)
     this.limits = limits
+    this.signal = signal
     this.client = clientOf(destination, limits)
   }
 
@@ -74,8 +76,9 @@ export class S3Store implements Store {
 
   async get(name: string): Promise<Readable> {
     try {
-      const { Body } = await this.client.send(new GetObjectCommand(this.located(name)))
-      return new GuardedStream(Body as Readable, (error) => this.told(error, name), this.limits.idleMs)
+      const { Body } = await this.client.send(new GetObjectCommand(this.located(name)), this.untilStopped)
+      const told = (error: unknown) => this.told(error, name)
+      return addAbortSignal(this.signal, new GuardedStream(Body as Readable, told, this.limits.idleMs))
     } catch (error) {
       throw this.told(error, name)
     }
@@ -83,7 +86,7 @@ export class S3Store implements Store {
 
   async *list(prefix: string): AsyncIterable<StoredObject> {
     const request = { ...this.page(prefix), MaxKeys: this.limits.pageSize }
-    const pages = paginateListObjectsV2({ client: this.client }, request)[Symbol.asyncIterator]()
+    const pages = paginateListObjectsV2({ client: this.client }, request, this.untilStopped)[Symbol.asyncIterator]()
     for (;;) {
       const { value: page, done } = await this.ask(() => pages.next())
       if (done === true) return
@@ -97,7 +100,7 @@ export class S3Store implements Store {
   async remove(name: string): Promise<void> {
     const located = this.located(name)
     try {
-      await this.client.send(new DeleteObjectCommand(located))
+      await this.client.send(new DeleteObjectCommand(located), this.untilStopped)
     } catch (error) {
       if (!isAnswer(error, 'NoSuchKey')) throw this.told(error, name)
     }
@@ -154,10 +157,10 @@ export class S3Store implements Store {
   private async uploads(folder: string, from: object): Promise<ListMultipartUploadsCommandOutput | null> {
     const request = { ...this.page(folder), MaxUploads: this.limits.pageSize, ...from }
     try {
-      return await this.client.send(new ListMultipartUploadsCommand(request))
+      return await this.client.send(new ListMultipartUploadsCommand(request), this.untilStopped)
     } catch (error) {
       if (statusOf(error) === 501) return null
-      throw s3Error(error, this.destination.bucket)
+      throw this.toldOfBucket(error)
     }
   }
 
@@ -165,14 +168,23 @@ export class S3Store implements Store {
     try {
       return await send()
     } catch (error) {
-      throw s3Error(error, this.destination.bucket)
+      throw this.toldOfBucket(error)
     }
+  }
+
+  /** The server may be silent for minutes. */
+  private get untilStopped(): { readonly abortSignal: AbortSignal } {
+    return { abortSignal: this.signal }
   }
 
   private told(error: unknown, name: string): Error {
     if (statusOf(error) === 412) return existsAlready(this.uriOf(name), error)
     if (isAnswer(error, 'NoSuchKey')) return notThere(this.uriOf(name), error)
-    return s3Error(error, this.destination.bucket)
+    return this.toldOfBucket(error)
+  }
+
+  private toldOfBucket(error: unknown): Error {
+    return this.signal.aborted ? (this.signal.reason as Error) : s3Error(error, this.destination.bucket)
   }
 }
 

@@ -3,7 +3,7 @@ import { failuresOf, kindOf, objectionsOf, outcomeOf, troublesOfRun } from '../.
 import { findPolicies, planPolicies, type FoundPolicies, type PolicyPlan } from '../../policy/plan-policies.ts'
 import { withLockLimits } from '../../policy/policy.ts'
 import { readConfig } from '../../policy/read-config.ts'
-import { runPolicies, type RunReport } from '../../policy/run-policies.ts'
+import { runPolicies, timeLimit, type PolicyReport, type RunReport } from '../../policy/run-policies.ts'
 import { samplesOfRun } from '../../policy/run-metrics.ts'
 import { tellError } from '../../report/error-text.ts'
 import { RUN } from '../../requests/policies.ts'
@@ -28,7 +28,7 @@ export const runCommand = commandLine(
     }
     const found = await findPolicies(asked.target, config, only, engine)
     if (!asked.execute) return show(asked, found, await planPolicies(asked.target, found, engine))
-    const report = await runPolicies(asked.target, found, { mostMs }, engine)
+    const report = await runPolicies(asked.target, found, timeLimit(mostMs), engine)
     asked.notes.note(samplesOfRun(report), troublesOfRun(report))
     const shown = reportForPrograms(report, showValues)
     asked.reporter.show('result', shown, () => toText(describeRun(report, config.file, showValues)))
@@ -57,21 +57,23 @@ function policyForPrograms({ name, table, rotation, view, others, notNow, failed
   }
 }
 
-function reportForPrograms({ policies, ...report }: RunReport, showValues: boolean) {
+function reportForPrograms({ policies, ahead, ...report }: RunReport, showValues: boolean) {
+  const shown = (one: PolicyReport) => policyReportForPrograms(one, showValues)
+  return { ...report, policies: policies.map(shown), ahead: ahead.map(shown) }
+}
+
+function policyReportForPrograms(one: PolicyReport, showValues: boolean) {
   return {
-    ...report,
-    policies: policies.map((one) => ({
-      name: one.name,
-      table: one.table,
-      outcome: outcomeOf(one),
-      notNow: one.notNow,
-      created: (one.rotation?.sets ?? []).flatMap(({ created }) => created),
-      retired: (one.rotation?.sets ?? []).flatMap(({ retired }) => retired),
-      view: one.view?.plan.view ?? null,
-      purged: one.purged.map(({ runId, figures, archive }) => ({ runId, rows: figures?.rows ?? 0, archive })),
-      objections: objectionsOf(one),
-      failed: failuresOf(one).map(({ what, error }) => ({ what, ...tellError(error, showValues) })),
-      milliseconds: one.milliseconds,
-    })),
+    name: one.name,
+    table: one.table,
+    outcome: outcomeOf(one),
+    notNow: one.notNow,
+    created: (one.rotation?.sets ?? []).flatMap(({ created }) => created),
+    retired: (one.rotation?.sets ?? []).flatMap(({ retired }) => retired),
+    view: one.view?.plan.view ?? null,
+    purged: one.purged.map(({ runId, figures, archive }) => ({ runId, rows: figures?.rows ?? 0, archive })),
+    objections: objectionsOf(one),
+    failed: failuresOf(one).map(({ what, error }) => ({ what, ...tellError(error, showValues) })),
+    milliseconds: one.milliseconds,
   }
 }

@@ -33,8 +33,14 @@ export async function archive({ work }: ArchiveStep, context: RunContext): Promi
 }
 
 /** What a run has archived, if its receipt still is where it was stored. */
-export async function findArchived({ session, journalSchema, runId }: RunContext): Promise<ArchivedByRun | null> {
+export async function findArchived({
+  session,
+  journalSchema,
+  runId,
+  signal,
+}: RunContext): Promise<ArchivedByRun | null> {
   for (const { id, store: uri, receipt } of (await archivesOfRun(session, journalSchema, runId)).reverse())
-    if (receipt !== null && (await withStore(uri, (store) => isStored(store, id, receipt)))) return { id, receipt }
+    if (receipt !== null && (await withStore(uri, signal, (store) => isStored(store, id, receipt))))
+      return { id, receipt }
   return null
 }

@@ -17,7 +17,7 @@ export async function removeLeftovers(context: TableContext, command: string): P
   const { session, journalSchema, lease, observer } = context
   for (const entry of await unfinishedArchives(session, journalSchema, lease.table, command)) {
     try {
-      await withStore(entry.store, (store) => settle(context, store, entry))
+      await withStore(entry.store, context.signal, (store) => settle(context, store, entry))
     } catch (error) {
       if (context.signal.aborted || isConnectionLost(error)) throw error
       observer({ type: 'note', text: `what archive ${entry.id} has left in ${entry.store} stays: ${reasonOf(error)}` })

@@ -16,7 +16,7 @@ export async function storeRemovals(context: TableContext, command: string): Pro
   const { session, journalSchema, lease, observer, signal } = context
   for (const entry of await untoldRemovals(session, journalSchema, lease.table, command)) {
     try {
-      await withStore(entry.store, (store) => storeRemoval(context, store, entry))
+      await withStore(entry.store, signal, (store) => storeRemoval(context, store, entry))
     } catch (error) {
       if (signal.aborted || isConnectionLost(error)) throw error
       observer({

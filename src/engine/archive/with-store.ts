@@ -5,8 +5,8 @@ import type { Store } from '../../archive/store.ts'
 import type { ArchiveRequest } from '../../plan/archive/request.ts'
 
 /** Opens the store of a URI for the duration of `work`. @throws {StoreError} */
-export async function withStore<T>(uri: string, work: (store: Store) => Promise<T>): Promise<T> {
-  const store = await openStore(uri)
+export async function withStore<T>(uri: string, signal: AbortSignal, work: (store: Store) => Promise<T>): Promise<T> {
+  const store = await openStore(uri, signal)
   try {
     return await work(store)
   } finally {
@@ -23,7 +23,7 @@ export function withTriedStore<T>(
   signal: AbortSignal,
   work: (store: Store) => Promise<T>,
 ): Promise<T> {
-  return withStore(uri, async (store) => {
+  return withStore(uri, signal, async (store) => {
     await FORMATS[format].load()
     await probe(store, signal)
     return work(store)

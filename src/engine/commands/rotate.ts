@@ -99,7 +99,7 @@ async function rotateAll(target: Target, request: RotateRequest, options: Engine
     ...(await rotateEach(tables, options, work)),
   ]
   const whose = request.tables === 'all' ? 'all' : tables
-  const due = sets.some(isStopped) ? [] : await dueRetiredTables(target, whose, options)
+  const due = request.notNow !== undefined || sets.some(isStopped) ? [] : await dueRetiredTables(target, whose, options)
   const retired = await retireDue(target, due, options)
   return { sets, forgotten, retired, stopped: options.signal.aborted || sets.some(isStopped) }
 }

@@ -34,15 +34,23 @@ export interface OpenArchive {
  *
  * @param uri of the receipt, absolute
  */
-export function withArchive<T>(uri: string, work: (archive: OpenArchive) => Promise<T>): Promise<T> {
-  return whileReading(NOTHING_IN_PART, () => opened(uri, work))
+export function withArchive<T>(
+  uri: string,
+  signal: AbortSignal | undefined,
+  work: (archive: OpenArchive) => Promise<T>,
+): Promise<T> {
+  return whileReading(NOTHING_IN_PART, () => opened(uri, signal, work))
 }
 
 const NOTHING_IN_PART = 'No row is restored before its object has been read to the end and compared with the receipt.'
 
-async function opened<T>(uri: string, work: (archive: OpenArchive) => Promise<T>): Promise<T> {
+async function opened<T>(
+  uri: string,
+  signal: AbortSignal | undefined,
+  work: (archive: OpenArchive) => Promise<T>,
+): Promise<T> {
   const { destination, name } = parseObjectUri(uri, '/')
-  const store = await openStore(uriOf(destination))
+  const store = await openStore(uriOf(destination), signal)
   try {
     return await work({
       receipt: async () => {
@@ -66,8 +74,8 @@ function keptOf(removal: StoredRemoval | null, archived: TableName): Kept | null
 }
 
 /** The receipt at this address, and the columns of the keys of kept rows, by table. */
-export function readReceiptAt(uri: string): Promise<ReadReceipt> {
-  return withArchive(uri, async (archive) => {
+export function readReceiptAt(uri: string, signal?: AbortSignal): Promise<ReadReceipt> {
+  return withArchive(uri, signal, async (archive) => {
     const read = await archive.receipt()
     const removal = await archive.removal()
     const unremoved = read.receipt.run.command !== 'archive' && removal === null

@@ -27,7 +27,7 @@ import { withArchive, type OpenArchive } from './open-receipt.ts'
 
 export async function restoreObjects(step: RestoreStep, context: RunContext, { alongside }: Hooks): Promise<null> {
   const { session, journalSchema, lease, runId } = context
-  await withArchive(step.receipt, (archive) =>
+  await withArchive(step.receipt, context.signal, (archive) =>
     inTransaction(session, {}, async () => {
       // A store may be slow, and the lock that this holds blocks nothing.
       await session.query('set local idle_in_transaction_session_timeout = 0')

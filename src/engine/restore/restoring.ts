@@ -106,12 +106,12 @@ export async function restoreRows(target: Target, order: RestoreOrder, options: 
 async function assertDecipherable(
   { found: { receipt }, archived }: Place,
   order: RestoreOrder,
-  { identities = [] }: EngineOptions,
+  { identities = [], signal }: EngineOptions,
 ): Promise<void> {
   const [object] = archived.objects
   const { encoding } = receipt
   if (encoding.encryption === null || object === undefined) return
-  await withArchive(order.receipt, async (archive) => {
+  await withArchive(order.receipt, signal, async (archive) => {
     const content = await archive.content(object, encoding, identities)
     // The first piece shows whether an identity fits.
     await content[Symbol.asyncIterator]().next()
@@ -152,7 +152,7 @@ interface Place {
 }
 
 async function findPlace(target: Target, order: RestoreOrder, options: EngineOptions): Promise<Place> {
-  const found = await readReceiptAt(order.receipt)
+  const found = await readReceiptAt(order.receipt, options.signal)
   const archived = firstOf(found.receipt, order)
   const { into } = order
   return readPatiently(target, 'plan restore', options, (session) =>

@@ -38,7 +38,7 @@ export async function assertStillStored(context: RunContext): Promise<void> {
   const archive = await archiveOf(context)
   if (archive === undefined || archive.receipt === null) return
   const { id, store, receipt } = archive
-  if (await withStore(store, (place) => isStored(place, id, receipt))) return
+  if (await withStore(store, context.signal, (place) => isStored(place, id, receipt))) return
   throw new EbbError(
     `the archive ${receipt.uri} is no longer stored as it was: its receipt or an object is missing, or is another one`,
     {
@@ -52,13 +52,13 @@ export async function assertStillStored(context: RunContext): Promise<void> {
 async function findReceipt(context: RunContext): Promise<ReceiptEntry | null> {
   const { session, journalSchema, runId } = context
   for (const archive of await archivesOfRun(session, journalSchema, runId))
-    if (archive.receipt === null) await assertWithoutReceipt(archive)
+    if (archive.receipt === null) await assertWithoutReceipt(archive, context.signal)
   return (await archiveOf(context))?.receipt ?? null
 }
 
 /** Its objects could not be removed; but whether there is a receipt has to be known. */
-async function assertWithoutReceipt({ id, store }: ArchiveEntry): Promise<void> {
-  const found = await withStore(store, async (place) => {
+async function assertWithoutReceipt({ id, store }: ArchiveEntry, signal: AbortSignal): Promise<void> {
+  const found = await withStore(store, signal, async (place) => {
     const content = await place.get(`${id}/${RECEIPT}`)
     content.destroy()
     return true

@@ -48,7 +48,7 @@ async function writeOfAbandoned(step: RemovalStep, context: RunContext, archive:
 
 async function writeBeside(archive: ArchiveEntry, step: RemovalStep, context: RunContext): Promise<void> {
   const { session, journalSchema, signal } = context
-  const removal = await withStore(archive.store, async (store) => {
+  const removal = await withStore(archive.store, signal, async (store) => {
     const removal = await readRemoval(step, context, archive, await receiptOf(store, archive))
     await inSnapshot(session, async () => {
       await session.query('set local idle_in_transaction_session_timeout = 0')
