@@ -1,4 +1,5 @@
 import { ObjectionsError } from '../errors.ts'
+import { withSharedSessions } from '../db/shared-sessions.ts'
 import { EXIT } from './exit-codes.ts'
 import type { Command, CommandOutcome, StorablePlan } from '../engine/command.ts'
 import { planCommand } from '../engine/plan-command.ts'
@@ -36,8 +37,11 @@ export async function planOrCarryOut<Request, Outcome extends CommandOutcome>(
     return showIt(await saving(asked, planFile.out, planToSave(target, table, command, request, engine)))
   if (!execute) return showIt(await planCommand(target, table, command, request, engine))
   const saved = planFile.saved === null ? null : await readPlanFile(planFile.saved)
-  await orObjections(showIt, async () =>
-    show(asked, await carryOut(target, table, command, request, asSaved(engine, saved)), command.name),
+  await withSharedSessions(target, (shared) =>
+    orObjections(showIt, async () => {
+      const outcome = await carryOut(shared, table, command, request, asSaved(engine, saved))
+      await show({ ...asked, target: shared }, outcome, command.name)
+    }),
   )
 }
 

@@ -1,4 +1,4 @@
-import type { Session } from './session.ts'
+import type { Client } from 'pg'
 
 /**
  * Pipelines queries: sends all without waiting for results, so that they take one round trip in total, which under a
@@ -9,11 +9,11 @@ import type { Session } from './session.ts'
  * @throws the first failure, in the order of `ask`
  */
 export async function inOneGo<const Answers extends readonly unknown[]>(
-  session: Session,
+  session: Client,
   ask: () => { readonly [Place in keyof Answers]: Promise<Answers[Place]> },
 ): Promise<Answers> {
   // A property of pg.Client from 8.23 on, not yet in its types; it may be changed between queries.
-  const line = session as Session & { pipeline: boolean }
+  const line = session as Client & { pipeline: boolean }
   const before = line.pipeline
   line.pipeline = true
   try {

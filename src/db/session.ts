@@ -4,6 +4,7 @@ import pg from 'pg'
 import { EbbError, messageOf, UsageError, type ErrorKind } from '../errors.ts'
 import { OUR_SETTINGS } from '../sql/condition-settings.ts'
 import { literal, type Sql } from '../sql/sql.ts'
+import { inOneGo } from './in-one-go.ts'
 import { refuseTransactionPooler } from './pooler.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from './sqlstate.ts'
 import { timeQueries } from './work-clock.ts'
@@ -190,22 +191,24 @@ export function connectionLost(error: unknown): unknown {
 export async function applySettings(client: pg.Client, purpose: string): Promise<void> {
   const pairs = [...SETTINGS, ['application_name', `ebb ${purpose}`] as const]
   const values = pairs.map(([name, value]) => `(${literal(name).text}, ${literal(value).text})`).join(', ')
-  // Until they are set, objects on the user's search path could be mistaken for PostgreSQL's own.
-  // `transaction_timeout` exists from 17 on.
-  await client.query(
-    `select pg_catalog.set_config(name, value, false) from (values ${values}, ('transaction_timeout', '0')) pinned (name, value)
-     where pg_catalog.current_setting(name, true) is not null`,
-  )
-  // In the role `replica`, triggers and foreign keys would not fire. Not every role may set this; then it is an
-  // objection.
-  await client
-    .query(
-      `select set_config('session_replication_role', 'origin', false)
-       where pg_catalog.current_setting('session_replication_role') <> 'origin'`,
-    )
-    .catch(unlessForbidden)
-  // If we are killed, our statement must not run on for long. Not supported on every platform of the server.
-  await client.query("set client_connection_check_interval = '2s'").catch(() => {})
+  await inOneGo(client, () => [
+    // Until they are set, objects on the user's search path could be mistaken for PostgreSQL's own.
+    // `transaction_timeout` exists from 17 on.
+    client.query(
+      `select pg_catalog.set_config(name, value, false) from (values ${values}, ('transaction_timeout', '0')) pinned (name, value)
+       where pg_catalog.current_setting(name, true) is not null`,
+    ),
+    // In the role `replica`, triggers and foreign keys would not fire. Not every role may set this; then it is an
+    // objection.
+    client
+      .query(
+        `select pg_catalog.set_config('session_replication_role', 'origin', false)
+         where pg_catalog.current_setting('session_replication_role') operator(pg_catalog.<>) 'origin'`,
+      )
+      .catch(unlessForbidden),
+    // If we are killed, our statement must not run on for long. Not supported on every platform of the server.
+    client.query("set client_connection_check_interval = '2s'").catch(() => {}),
+  ])
 }
 
 function unlessForbidden(error: unknown): void {
@@ -289,6 +292,8 @@ function connectionError(error: unknown): Error {
 export interface TransactionOptions {
   readonly isolation?: 'read committed' | 'repeatable read'
   readonly readOnly?: boolean
+  /** Settings of the transaction, `name = value`, sent together with its begin. */
+  readonly local?: readonly string[]
 }
 
 /** Runs `work` in a transaction: committed when it returns, rolled back when it throws. */
@@ -310,8 +315,9 @@ export async function inTransaction<T>(
   return result
 }
 
-function begin({ isolation = 'read committed', readOnly = false }: TransactionOptions): string {
-  return `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'}`
+function begin({ isolation = 'read committed', readOnly = false, local = [] }: TransactionOptions): string {
+  const beginning = `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'}`
+  return [beginning, ...local.map((setting) => `set local ${setting}`)].join('; ')
 }
 
 /** A read-only transaction: everything `work` reads is from one snapshot. */

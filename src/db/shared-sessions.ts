@@ -18,6 +18,9 @@ import { Sockets } from './sockets.ts'
 //
 // A session in which anything has failed is not handed on, whatever the failure was: it ends.
 
+/** The application_name of sessions that nobody uses at the moment. */
+export const UNUSED = 'ebb'
+
 /** What `discard all` does, except for prepared statements: they are the same for every table. */
 const RESET = [
   'close all',
@@ -26,7 +29,7 @@ const RESET = [
   'reset role',
   'reset all',
   // That has reset it to what it was at first: the name of a run, by which others see that it is alive.
-  "set application_name = 'ebb'",
+  `set application_name = '${UNUSED}'`,
   'unlisten *',
   'select pg_catalog.pg_advisory_unlock_all()',
   'discard sequences',

@@ -57,8 +57,9 @@ async function execute(
   for (const [position, step] of steps.entries()) {
     if (done.has(step.key)) continue
     const place = { position: before + position, of: before + steps.length, advice: IN_RUN }
+    const isDurableLater = position < steps.length - 1
     const result = await performTold(step, place, context, (paced) =>
-      perform(step, { ...context, ...paced }, alongside),
+      perform(step, { ...context, ...paced }, alongside, isDurableLater),
     )
     results.push(result)
     if (result.lock !== null) await recordLock(context, result.key, result.lock)
@@ -72,10 +73,16 @@ async function recordLock({ session, journalSchema, runId }: RunContext, key: st
 }
 
 /** Steps that work in pieces record them in the journal of the run; the others need no run. */
-async function perform(step: Step, context: RunContext, alongside: Alongside): Promise<LockTimes | null> {
+async function perform(
+  step: Step,
+  context: RunContext,
+  alongside: Alongside,
+  isDurableLater: boolean,
+): Promise<LockTimes | null> {
   const began = performance.now()
   const { session, journalSchema } = context
   const hooks: Hooks = {
+    isDurableLater,
     alongside: () => [
       ...(alongside[step.key]?.(context) ?? []),
       recordStep(session, journalSchema, context.runId, step.key, performance.now() - began),

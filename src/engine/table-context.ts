@@ -96,28 +96,57 @@ export async function withTable<T>(
   const holder = `${options.command} ${randomBytes(3).toString('hex')}`
   const sockets = new Sockets()
   const target = sockets.through(options.target)
+  // Where sessions are handed on, it is the one of the plan, which has read the catalogue already.
+  const session = await openSession(target, holder)
+  const worker = { session, end: once(() => session.end()) }
+  try {
+    if (!UNDOING.includes(options.command)) await assertOwnCode(session, options.server, table, options)
+    await migrateJournal(session, options.journalSchema)
+    return await withLease({ ...options, target }, table, holder, sockets, worker, work)
+  } catch (error) {
+    await worker.end()
+    throw explained(error, options.signal)
+  }
+}
+
+/** The working session. */
+interface Worker {
+  readonly session: Session
+  /** May be called more than once. */
+  readonly end: () => Promise<void>
+}
+
+function once<T>(act: () => T): () => T {
+  let result: { readonly of: T } | undefined
+  return () => (result ??= { of: act() }).of
+}
+
+async function withLease<T>(
+  options: TableContextOptions,
+  table: TableName,
+  holder: string,
+  sockets: Sockets,
+  worker: Worker,
+  work: (context: TableContext) => Promise<T>,
+): Promise<T> {
+  const { target, journalSchema } = options
   const control = await openSession(target, holder)
   try {
     // It commits heartbeats, which an unavailable standby must not delay.
     await control.query('set synchronous_commit = local')
-    if (!UNDOING.includes(options.command)) await assertOwnCode(control, options.server, table, options)
-    await migrateJournal(control, options.journalSchema)
-    const lease = await takeLease(control, options.journalSchema, table, `ebb ${holder}`, options.others)
+    const lease = await takeLease(control, journalSchema, table, `ebb ${holder}`, options.others)
     try {
       // Before anything is removed.
-      if (options.keepJournal !== undefined)
-        await keepJournal(control, options.journalSchema, table, options.keepJournal)
-      return await withPulse(control, options.journalSchema, lease, sockets, async () => {
-        const result = await withWorker({ ...options, target }, table, holder, control, lease, work)
+      if (options.keepJournal !== undefined) await keepJournal(control, journalSchema, table, options.keepJournal)
+      return await withPulse(control, journalSchema, lease, sockets, async () => {
+        const result = await withWorker(options, table, holder, worker, control, lease, work)
         await prune(control, table, options)
         return result
       })
     } finally {
       // After a lost connection the lease is free anyway: its sessions have ended.
-      await releaseLease(control, options.journalSchema, lease).catch(() => {})
+      await releaseLease(control, journalSchema, lease).catch(() => {})
     }
-  } catch (error) {
-    throw explained(error, options.signal)
   } finally {
     await control.end()
   }
@@ -177,11 +206,11 @@ async function withWorker<T>(
   options: TableContextOptions,
   table: TableName,
   holder: string,
+  { session, end }: Worker,
   control: Session,
   lease: Lease,
   work: (context: TableContext) => Promise<T>,
 ): Promise<T> {
-  const session = await openSession(options.target, holder)
   const pid = await backendPid(session)
   const ended = new AbortController()
   const cancel = () => {
@@ -210,11 +239,11 @@ async function withWorker<T>(
       signal,
     })
     // A backend that has touched much memory takes a tenth of a second to exit: no need to wait for that.
-    void session.end()
+    void end()
     return result
   } catch (error) {
     // It may still be running; the lease is not free until it has exited.
-    await session.end()
+    await end()
     throw error
   } finally {
     options.signal.removeEventListener('abort', cancel)

@@ -157,7 +157,9 @@ export async function noteError(
   id: string,
   message: string | null,
 ): Promise<void> {
-  await session.query(sql`update ${at(schema, 'run')} set last_error = ${message} where id = ${id}`)
+  await session.query(
+    sql`update ${at(schema, 'run')} set last_error = ${message} where id = ${id} and last_error is distinct from ${message}`,
+  )
 }
 
 /** The keys of the finished steps. */

@@ -1,3 +1,4 @@
+import { withSharedSessions } from '../db/shared-sessions.ts'
 import type { Address } from '../db/session.ts'
 import type { Command, CommandOutcome, StorablePlan } from '../engine/command.ts'
 import type { EngineOptions } from '../engine/options.ts'
@@ -103,6 +104,6 @@ export function answersOf<Request, Plan extends StorablePlan, Outcome extends Co
 ): Answers<Plan, Outcome> {
   return {
     plan: () => planCommand(target, table, command, request, engine),
-    carryOut: () => carryOut(target, table, command, request, engine),
+    carryOut: () => withSharedSessions(target, (shared) => carryOut(shared, table, command, request, engine)),
   }
 }

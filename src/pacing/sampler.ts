@@ -127,6 +127,7 @@ export class Sampler {
   private async run(): Promise<void> {
     while (!this.closing.signal.aborted) {
       await this.rest()
+      if (this.closing.signal.aborted) return
       const due = this.waitingMs !== null || performance.now() - this.completeAt >= USUAL_MS
       await (due ? this.look() : this.glance()).catch((error: unknown) => this.failed(error))
       if (this.failure !== null) return

@@ -1,4 +1,5 @@
 import { readClock } from '../db/clock.ts'
+import { inOneGo } from '../db/in-one-go.ts'
 import type { Session } from '../db/session.ts'
 import { isConnectionLost, reasonOf } from '../db/sqlstate.ts'
 import type { TableName } from '../sql/names.ts'
@@ -37,20 +38,22 @@ export async function takeReading(
       return null
     })
 
-  const at = await readClock(session)
-  const walPosition = await attempt('WAL rate', () => readWalPosition(session))
+  const [at, walPosition, blocked, replicas, slot, backlog, active, vacuum] = await inOneGo(session, () => [
+    readClock(session),
+    attempt('WAL rate', () => readWalPosition(session)),
+    attempt('blocked sessions', () => readBlocked(session, subject.application)),
+    attempt('replica lag', () => readReplicas(session)),
+    attempt('slot WAL', () => readSlot(session)),
+    attempt('archive backlog', () => readArchiveBacklog(session)),
+    attempt('active sessions', () => readActive(session, subject.application)),
+    attempt('vacuum', () => readVacuum(session, subject.application, subject.tables)),
+  ])
   window.add({ at, walPosition })
-  const blocked = await attempt('blocked sessions', () => readBlocked(session, subject.application))
-  const replicas = await attempt('replica lag', () => readReplicas(session))
   if (replicas !== null && replicas.unknown > 0) missing['replica lag'] = `${UNSEEN} what its replicas have replayed`
   else if (replicas !== null && replicas.masked > 0)
     missing['replica lag'] = `${UNSEEN} what its replicas have replayed; what they have received is used instead`
-  const slot = await attempt('slot WAL', () => readSlot(session))
-  const backlog = await attempt('archive backlog', () => readArchiveBacklog(session))
   if (backlog === 'unknown') missing['archive backlog'] = 'no WAL has been archived yet'
-  const active = await attempt('active sessions', () => readActive(session, subject.application))
   if (active === null) missing['active sessions'] ??= `${UNSEEN} what other roles are doing`
-  const vacuum = await attempt('vacuum', () => readVacuum(session, subject.application, subject.tables))
   if (vacuum === null) missing.vacuum ??= `${UNSEEN} who holds a lock such as a vacuum has`
   const healthSql = settings.healthSql === null ? null : await checkQuery(session, settings.healthSql)
   const healthUrl = settings.healthUrl === null ? null : await checkUrl(settings.healthUrl, signal)
@@ -75,9 +78,11 @@ const UNSEEN = 'without pg_read_all_stats (or pg_monitor) this role cannot see'
 
 /** A quick reading of replicas, WAL and the clock only; the rest is unchanged. */
 export async function takeGlance(session: Session, before: Reading, window: WalWindow): Promise<Reading> {
-  const at = await readClock(session)
-  const walPosition = await readWalPosition(session)
-  const { replica } = await readReplicas(session)
+  const [at, walPosition, { replica }] = await inOneGo(session, () => [
+    readClock(session),
+    readWalPosition(session),
+    readReplicas(session),
+  ])
   window.add({ at, walPosition })
   return { ...before, at, walPosition, wal: window.lately(), replica }
 }

@@ -63,16 +63,20 @@ function copyingJobs(copy: SharedCopy): SharedWork {
   const { jobs, transport } = step
   const choose = () => new TransportChoice(transport, walk.total - walk.begun)
   const choice = choose()
-  const ahead = typeof jobs === 'number' && jobs > 1 ? false : transport !== 'server'
+  const ahead = typeof jobs !== 'number' || jobs === 1
   return {
     jobs: jobs === 'auto' && transport === 'server' ? 1 : jobs,
     sessions: 2,
     gain: copy.gain,
     fail,
-    first: () =>
-      withSessions(target, holder, ahead ? 2 : 1, ([source, second]) =>
-        carryChunks(copy, { source: source!, targets: second === undefined ? [session] : [session, second] }, choice),
-      ),
+    first: async () => {
+      // Rows that stay in the server need no other session.
+      await carryChunks(copy, { source: session, targets: [session] }, choice, () => choice.next === 'server')
+      if (choice.next === 'copy')
+        await withSessions(target, holder, ahead ? 2 : 1, ([source, second]) =>
+          carryChunks(copy, { source: source!, targets: second === undefined ? [session] : [session, second] }, choice),
+        )
+    },
     // What `auto` measures is to be measured alone; and `insert … select` of two sessions into one table gains nothing.
     further: async ([source, into], goesOn) => {
       const joins = choice.made && choice.next === 'copy'

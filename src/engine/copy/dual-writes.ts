@@ -37,8 +37,9 @@ export async function endDualWrites(work: CopyWork, context: TableContext): Prom
   await replace(context.control, context, logOnly(work))
 }
 
+/** Need not be durable: whatever relies on it comes later in the WAL. */
 async function replace(session: Session, { journalSchema, lease }: TableContext, statement: string): Promise<void> {
-  await inTransaction(session, {}, async () => {
+  await inTransaction(session, { local: ['synchronous_commit = off'] }, async () => {
     await assertLease(session, journalSchema, lease)
     await session.query(statement)
   })

@@ -55,14 +55,15 @@ async function whileThereIsRoom(work: SharedWork, context: TableContext, ended: 
   const { target, holder, observer } = context
   const { gain } = work
   const room = new Room(context)
-  if (!(await room.appears(ended))) return
+  // A short piece of work has ended before it is known whether a second job would gain anything.
+  if (!(await room.appears(ended, () => gain.isComparable))) return
   const sessions = await openAll(target, holder, work.sessions).catch(() => null)
   if (sessions === null) return
   const over = new AbortController()
   const looking = room.keepLooking(over.signal)
   try {
     do {
-      if (!room.is || !gain.isComparable) continue
+      if (!room.is) continue
       gain.joined = true
       await work.further(sessions, () => room.is && gain.isWorthIt && !ended.aborted)
       gain.joined = false
@@ -83,9 +84,9 @@ class Room {
     this.context = context
   }
 
-  /** Waits until there is; false if the work has ended before. */
-  async appears(ended: AbortSignal): Promise<boolean> {
-    do await this.look()
+  /** Waits until there is, looking for it once it is `wanted`; false if the work has ended before. */
+  async appears(ended: AbortSignal, wanted: () => boolean): Promise<boolean> {
+    do if (wanted()) await this.look()
     while (!this.is && (await pause(LOOK_EVERY_MS, ended)))
     return this.is && !ended.aborted
   }

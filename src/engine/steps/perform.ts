@@ -34,6 +34,11 @@ export interface Hooks {
   readonly alongside: () => readonly Promise<unknown>[]
   /** Checks under the locks of a short-lock step, before its statements; and right before a detach. */
   readonly check?: () => Promise<void>
+  /**
+   * Whether a later commit of the run waits for the disk, and a synchronous standby: what is committed before it need not.
+   * A crash of the server in between costs this step, and all that came after it.
+   */
+  readonly isDurableLater?: boolean
 }
 
 /** The position of the step. */
@@ -127,14 +132,17 @@ function limitsOf({ workTimeoutMs = Infinity }: ShortLockStep, lockLimits: LockL
 }
 
 /** For a step outside a transaction, what is recorded when it is done. */
-export async function recordAfter(work: Promise<void>, context: TableContext, { alongside }: Hooks): Promise<null> {
+export async function recordAfter(work: Promise<void>, context: TableContext, hooks: Hooks): Promise<null> {
   const { session, journalSchema, lease } = context
   await work
-  await inTransaction(session, {}, async () => {
-    await assertLease(session, journalSchema, lease)
-    await inOneGo(session, alongside)
+  await inTransaction(session, { local: commitOf(hooks) }, async () => {
+    await inOneGo(session, () => [assertLease(session, journalSchema, lease), ...hooks.alongside()])
   })
   return null
+}
+
+function commitOf({ isDurableLater = false }: Hooks): readonly string[] {
+  return isDurableLater ? ['synchronous_commit = off'] : []
 }
 
 /**
@@ -143,17 +151,14 @@ export async function recordAfter(work: Promise<void>, context: TableContext, { 
  */
 async function runOnline(
   step: OnlineStep,
-  context: TableContext,
+  { session, journalSchema, lease }: TableContext,
   { deadlineMs }: LockLimits,
-  { alongside }: Hooks,
+  hooks: Hooks,
 ): Promise<null> {
-  await inTransaction(context.session, {}, async () => {
-    await context.session.query(
-      `set local lock_timeout = ${Math.ceil(deadlineMs)}; set local idle_in_transaction_session_timeout = 0`,
-    )
-    for (const statement of step.statements) await context.session.query(statement)
-    await assertLease(context.session, context.journalSchema, context.lease)
-    await inOneGo(context.session, alongside)
+  const waiting = [`lock_timeout = ${Math.ceil(deadlineMs)}`, 'idle_in_transaction_session_timeout = 0']
+  await inTransaction(session, { local: [...waiting, ...commitOf(hooks)] }, async () => {
+    await inOneGo(session, () => step.statements.map((statement) => session.query(statement)))
+    await inOneGo(session, () => [assertLease(session, journalSchema, lease), ...hooks.alongside()])
   })
   return null
 }

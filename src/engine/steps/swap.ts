@@ -65,7 +65,7 @@ async function exchange(
 /** Plans the catalogue queries and warms the session's caches before the locks are taken. */
 async function warmUp(step: SwapStep, context: TableContext): Promise<void> {
   await context.session.query('set plan_cache_mode = force_generic_plan')
-  for (let i = 0; i < 2; i++) await readFacts(step, context)
+  await readFacts(step, context)
   await readChildren(context.session, step.table)
 }
 

@@ -1,10 +1,11 @@
 import { backendPid } from '../../db/pooler.ts'
 import { readOne, type Session } from '../../db/session.ts'
+import { UNUSED } from '../../db/shared-sessions.ts'
 import { sql } from '../../sql/sql.ts'
 import type { RoomReading } from '../room.ts'
 
 /**
- * Counts everyone but the sessions of this run. A transaction of a millisecond is hardly ever seen at work, so sessions
+ * Counts everyone but the sessions of this run, and those that wait to be handed on to another. A transaction of a millisecond is hardly ever seen at work, so sessions
  * count for a second after their last statement.
  */
 export async function readRoom(session: Session, application: string): Promise<RoomReading> {
@@ -12,7 +13,7 @@ export async function readRoom(session: Session, application: string): Promise<R
     session,
     sql`
     select case when not coalesce(bool_or(usesysid is not null and backend_type is null), false) then
-        (count(*) filter (where backend_type = 'client backend'
+        (count(*) filter (where backend_type = 'client backend' and application_name <> ${UNUSED}
           and (state <> 'idle' and state not like 'idle in transaction%' or state_change > clock_timestamp() - interval '1 second')))::int end as busy,
       m.connections as "maxConnections",
       m.connections - m.reserved - (select coalesce(sum(numbackends), 0) from pg_stat_database)::int as free
