@@ -1,4 +1,4 @@
-import { readAll, type Session } from '../db/session.ts'
+import { readAllPrepared, type Session } from '../db/session.ts'
 import { sql } from '../sql/sql.ts'
 
 /** An event trigger that fires for DDL of Ebb's sessions. */
@@ -19,7 +19,7 @@ const OURS = [
 ]
 
 export function readEventTriggers(session: Session): Promise<EventTrigger[]> {
-  return readAll<EventTrigger>(
+  return readAllPrepared<EventTrigger>(
     session,
     sql`
     select e.evtname::text as name, e.evtevent::text as event, e.evttags as tags, e.evtfoid::regprocedure::text as function

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readOne } from '../db/session.ts'
+import { readOne, readOnePrepared } from '../db/session.ts'
 import { sql } from '../sql/sql.ts'
 
 /** The server, the role and the moment, as far as a plan depends on them. */
@@ -37,7 +37,7 @@ export interface PublicationOfAll {
 
 /** Reads the server as the connected role sees it. */
 export async function readServer(client: ClientBase, journalSchema: string): Promise<ServerModel> {
-  return readOne<ServerModel>(
+  return readOnePrepared<ServerModel>(
     client,
     sql`
     select current_setting('server_version_num')::int as version, current_setting('server_version') as "versionText",

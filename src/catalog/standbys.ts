@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll } from '../db/session.ts'
+import { readAllPrepared } from '../db/session.ts'
 import { sql } from '../sql/sql.ts'
 
 /**
@@ -7,7 +7,7 @@ import { sql } from '../sql/sql.ts'
  * the moment. What is fed from an archive alone is not known here at all.
  */
 export async function readSilentStandbys(session: ClientBase): Promise<string[]> {
-  const rows = await readAll<{ name: string }>(
+  const rows = await readAllPrepared<{ name: string }>(
     session,
     sql`
     select coalesce(nullif(r.application_name, ''), 'pid ' || r.pid) as name

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll, readOne } from '../db/session.ts'
+import { readAllPrepared, readOne } from '../db/session.ts'
 import type { Differences, KeyText } from '../plan/copy/comparison.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
@@ -34,7 +34,7 @@ export async function comparedSoFar(
   schema: string,
   runId: string,
 ): Promise<Pick<ComparedRange, 'number' | 'upto' | 'rows'> | undefined> {
-  const [last] = await readAll<{ number: number; upto: string[] | null; rows: number }>(
+  const [last] = await readAllPrepared<{ number: number; upto: string[] | null; rows: number }>(
     session,
     sql`
     select number::float8 as number, upto, (select sum(rows) from ${at(schema, 'comparison')} where run_id = ${runId})::float8 as rows

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { forAMoment } from '../db/for-a-moment.ts'
-import { readAll, readOne } from '../db/session.ts'
+import { prepared, readAll, readAllPrepared, readOne } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { quoted, type TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
@@ -138,10 +138,12 @@ export async function endRun(
   status: RunStatus,
   outcome: unknown,
 ): Promise<void> {
-  await session.query(sql`
+  await session.query(
+    prepared(sql`
     update ${at(schema, 'run')} set status = ${status}, outcome = ${JSON.stringify(outcome)}, ended_at = clock_timestamp(), last_error = null,
       situation = null
-    where id = ${id}`)
+    where id = ${id}`),
+  )
 }
 
 /** Adds to the outcome of an unfinished run. */
@@ -158,13 +160,18 @@ export async function noteError(
   message: string | null,
 ): Promise<void> {
   await session.query(
-    sql`update ${at(schema, 'run')} set last_error = ${message} where id = ${id} and last_error is distinct from ${message}`,
+    prepared(
+      sql`update ${at(schema, 'run')} set last_error = ${message} where id = ${id} and last_error is distinct from ${message}`,
+    ),
   )
 }
 
 /** The keys of the finished steps. */
 export async function doneSteps(session: ClientBase, schema: string, id: string): Promise<Set<string>> {
-  const rows = await readAll<{ key: string }>(session, sql`select key from ${at(schema, 'step')} where run_id = ${id}`)
+  const rows = await readAllPrepared<{ key: string }>(
+    session,
+    sql`select key from ${at(schema, 'step')} where run_id = ${id}`,
+  )
   return new Set(rows.map(({ key }) => key))
 }
 
@@ -179,8 +186,10 @@ export async function recordStep(
   key: string,
   milliseconds: number,
 ): Promise<void> {
-  await session.query(sql`
-    insert into ${at(schema, 'step')} (run_id, key, milliseconds) values (${id}, ${key}, ${milliseconds}) on conflict do nothing`)
+  await session.query(
+    prepared(sql`
+    insert into ${at(schema, 'step')} (run_id, key, milliseconds) values (${id}, ${key}, ${milliseconds}) on conflict do nothing`),
+  )
 }
 
 /** Adds to a step that is done for how long its locks were held, and for how long others may have waited because of them. */
@@ -197,8 +206,10 @@ export async function recordLockTimes(
 
 /** Records the new table of a copy, in the transaction that creates it. */
 export async function recordShadow(session: ClientBase, schema: string, id: string, shadow: TableName): Promise<void> {
-  await session.query(sql`
-    update ${at(schema, 'run')} set shadow_oid = ${quoted(shadow).text}::regclass where id = ${id}`)
+  await session.query(
+    prepared(sql`
+    update ${at(schema, 'run')} set shadow_oid = ${quoted(shadow).text}::regclass where id = ${id}`),
+  )
 }
 
 /** Deletes the entries of a run that has been undone, in the transaction that undoes the last of it. */

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll } from '../db/session.ts'
+import { prepared, readAll } from '../db/session.ts'
 import { isLockRefused } from '../db/sqlstate.ts'
 import { EbbError } from '../errors.ts'
 import { display, type TableName } from '../sql/names.ts'
@@ -90,8 +90,10 @@ async function insertLease(session: ClientBase, schema: string, table: TableName
 /** Renews the lease; each in a statement of its own, which waits for no other. */
 export async function renewLease(session: ClientBase, schema: string, lease: Lease): Promise<void> {
   for (const one of all(lease))
-    await session.query(sql`
-      update ${at(schema, 'lease')} set expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}) where ${is(one)}`)
+    await session.query(
+      prepared(sql`
+      update ${at(schema, 'lease')} set expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}) where ${is(one)}`),
+    )
 }
 
 /**
@@ -100,8 +102,10 @@ export async function renewLease(session: ClientBase, schema: string, lease: Lea
  */
 export async function assertLease(session: ClientBase, schema: string, lease: Lease): Promise<void> {
   const leased = all(lease)
-  const { rowCount } = await session.query(sql`
-    select from ${at(schema, 'lease')} where ${join(leased.map(is), ' or ')} for share`)
+  const { rowCount } = await session.query(
+    prepared(sql`
+    select from ${at(schema, 'lease')} where ${join(leased.map(is), ' or ')} for share`),
+  )
   if (rowCount === leased.length) return
   throw new EbbError(
     `another run has taken over ${leased.map(({ table }) => display(table)).join(' or ')} while this one did not renew its lease`,
@@ -118,7 +122,9 @@ export async function releaseLease(session: ClientBase, schema: string, lease: L
 }
 
 async function releaseOne(session: ClientBase, schema: string, leased: LeasedTable): Promise<void> {
-  await session.query(sql`update ${at(schema, 'lease')} set expires_at = clock_timestamp() where ${is(leased)}`)
+  await session.query(
+    prepared(sql`update ${at(schema, 'lease')} set expires_at = clock_timestamp() where ${is(leased)}`),
+  )
 }
 
 function all(lease: Lease): readonly LeasedTable[] {

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readOne } from '../db/session.ts'
+import { prepared, readOnePrepared } from '../db/session.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 import { holderLives } from './lease.ts'
@@ -12,7 +12,7 @@ const ALIVE_SECONDS = 10
 
 /** Writes a heartbeat, and returns the number of other runs that are not waiting. */
 export async function beatPace(session: ClientBase, schema: string, holder: string, waiting: boolean): Promise<number> {
-  const { others } = await readOne<{ others: number }>(
+  const { others } = await readOnePrepared<{ others: number }>(
     session,
     sql`
     with beat as (
@@ -28,7 +28,9 @@ export async function beatPace(session: ClientBase, schema: string, holder: stri
 
 /** Deletes the row of this run, and those of dead runs. */
 export async function leavePace(session: ClientBase, schema: string, holder: string): Promise<void> {
-  await session.query(sql`
+  await session.query(
+    prepared(sql`
     delete from ${at(schema, 'pace')}
-    where holder = ${holder} or beat_at < clock_timestamp() - interval '1 hour'`)
+    where holder = ${holder} or beat_at < clock_timestamp() - interval '1 hour'`),
+  )
 }

@@ -56,6 +56,8 @@ export class Sampler {
   private nap = new AbortController()
   private readonly closing = new AbortController()
   private loop: Promise<void> = Promise.resolve()
+  /** The reading that is under way. */
+  private under: Promise<void> = Promise.resolve()
   private readonly session: Session
   private readonly options: SamplerOptions
 
@@ -93,7 +95,7 @@ export class Sampler {
     const { maxReplicaLagBytes, maxWalBytesPerSecond } = this.options.settings()
     const isFollowed = this.sound().replica !== null && maxReplicaLagBytes !== null
     if ((isFollowed || maxWalBytesPerSecond !== null) && this.takenAt < this.endedAt)
-      await this.glance().catch((error: unknown) => this.failed(error))
+      await this.oneByOne(() => this.glance()).catch((error: unknown) => this.failed(error))
     return { reading: this.sound(), ageMs: performance.now() - this.takenAt }
   }
 
@@ -129,9 +131,16 @@ export class Sampler {
       await this.rest()
       if (this.closing.signal.aborted) return
       const due = this.waitingMs !== null || performance.now() - this.completeAt >= USUAL_MS
-      await (due ? this.look() : this.glance()).catch((error: unknown) => this.failed(error))
+      await this.oneByOne(() => (due ? this.look() : this.glance())).catch((error: unknown) => this.failed(error))
       if (this.failure !== null) return
     }
+  }
+
+  /** A reading pipelines its queries, so it has the session to itself. */
+  private oneByOne(work: () => Promise<void>): Promise<void> {
+    const done = this.under.then(work)
+    this.under = done.catch(() => {})
+    return done
   }
 
   private async rest(): Promise<void> {

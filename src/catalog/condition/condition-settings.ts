@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll } from '../../db/session.ts'
+import { readAllPrepared } from '../../db/session.ts'
 import { OUR_SETTINGS, type ConditionSettings } from '../../sql/condition-settings.ts'
 import { sql } from '../../sql/sql.ts'
 
@@ -12,7 +12,7 @@ import { sql } from '../../sql/sql.ts'
  * ISO format, whatever the order in which dates are read.
  */
 export async function readConditionSettings(session: ClientBase): Promise<ConditionSettings> {
-  const rows = await readAll<{ name: string; value: string }>(
+  const rows = await readAllPrepared<{ name: string; value: string }>(
     session,
     sql`
     select name, case name

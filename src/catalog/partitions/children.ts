@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll, readOne } from '../../db/session.ts'
+import { readAllPrepared, readOne } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 
@@ -10,7 +10,7 @@ export async function readChildren(client: ClientBase, parent: TableName): Promi
 
 /** The same with their oids. */
 export function readIdentities(client: ClientBase, parent: TableName): Promise<Identity[]> {
-  return readAll<Identity>(
+  return readAllPrepared<Identity>(
     client,
     sql`
     select json_build_object('schema', n.nspname, 'name', c.relname) as name, c.oid::text as oid

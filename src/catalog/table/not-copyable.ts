@@ -1,4 +1,4 @@
-import { readAll, type Session } from '../../db/session.ts'
+import { readAllPrepared, type Session } from '../../db/session.ts'
 import type { TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 
@@ -15,7 +15,7 @@ export interface NotCopyable {
  * with a constraint that is NOT VALID, which COPY asks of each value.
  */
 export function readNotCopyable(session: Session, { schema, name }: TableName): Promise<NotCopyable[]> {
-  return readAll<NotCopyable>(
+  return readAllPrepared<NotCopyable>(
     session,
     sql`
     with recursive part (attname, oid) as (

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll } from '../../db/session.ts'
+import { readAllPrepared } from '../../db/session.ts'
 import type { TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { ESTIMATED_ROWS } from './json-parts.ts'
@@ -14,7 +14,7 @@ export interface RelationSize {
 
 /** The sizes of those of the tables that are there. */
 export async function readRelationSizes(client: ClientBase, tables: readonly TableName[]): Promise<RelationSize[]> {
-  return readAll<RelationSize>(
+  return readAllPrepared<RelationSize>(
     client,
     // The tree of a plain table is empty. Not by to_regclass: that fails in a schema that the role may not use.
     sql`

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAllPrepared, readOne } from '../../db/session.ts'
+import { prepared, readAllPrepared, readOnePrepared } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { at } from '../../journal/journal.ts'
 import { gapOf, isWayBack } from '../../plan/copy/capture.ts'
@@ -42,14 +42,16 @@ export async function recordCapture(
   files: 'all' | 'of partitions',
 ): Promise<void> {
   const watched = files === 'all' ? FILES : sql`case when c.relkind = 'p' then ${FILES} else '{}' end`
-  const { rowCount } = await session.query(sql`
+  const { rowCount } = await session.query(
+    prepared(sql`
     insert into ${at(schema, 'capture')} (log_name, run_id, table_oid, files, blocks, trigger_oid, trigger_xmin, gap_oid, gap_xmin, leaves)
     select ${capture.log.name}, ${runId}, c.oid, ${watched}, pg_relation_size(c.oid) / current_setting('block_size')::int,
       s.trigger_oid, s.trigger_xmin, g.oid, g.xmin::text, ${LEAVES}
     from pg_class c join lateral (select t.oid as trigger_oid, t.xmin::text as trigger_xmin from pg_trigger t
         where t.tgrelid = c.oid and t.tgname = ${capture.trigger}) s on true
       left join pg_class g on g.oid = to_regclass(${quoted(gapOf(capture)).text})
-    where c.oid = ${quoted(source).text}::regclass`)
+    where c.oid = ${quoted(source).text}::regclass`),
+  )
   if (rowCount !== 1) throw new Error(`no capture on ${display(source)}`)
 }
 
@@ -71,7 +73,7 @@ export async function recordLeaf(
 }
 
 export async function readSource(session: ClientBase, schema: string, { capture }: CopyWork): Promise<SourceState> {
-  const { filenode, blocks } = await readOne<{ filenode: string; blocks: string }>(
+  const { filenode, blocks } = await readOnePrepared<{ filenode: string; blocks: string }>(
     session,
     sql`
     select split_part(files[1], ':', 2) as filenode, blocks::text as blocks

@@ -1,4 +1,4 @@
-import { readAll, readOne, type Session } from '../../db/session.ts'
+import { readAllPrepared, readOnePrepared, type Session } from '../../db/session.ts'
 import type { ComparedColumn } from '../../plan/copy/comparison.ts'
 import type { CopyKey } from '../../plan/copy/key.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
@@ -9,7 +9,7 @@ import { sql } from '../../sql/sql.ts'
  * have one: elements, attributes, bounds, and the base type of a domain.
  */
 export function comparedColumns(session: Session, table: TableName): Promise<ComparedColumn[]> {
-  return readAll<ComparedColumn>(
+  return readAllPrepared<ComparedColumn>(
     session,
     sql`
     select a.attname::text as name, not exists (
@@ -33,7 +33,7 @@ export function comparedColumns(session: Session, table: TableName): Promise<Com
  * part of its primary key, need not have one.
  */
 export async function hasUniqueKey(session: Session, table: TableName, { columns }: CopyKey): Promise<boolean> {
-  const { unique } = await readOne<{ unique: boolean }>(
+  const { unique } = await readOnePrepared<{ unique: boolean }>(
     session,
     sql`
     select exists (

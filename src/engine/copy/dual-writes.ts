@@ -1,4 +1,4 @@
-import { inTransaction, readOne, type Session } from '../../db/session.ts'
+import { inTransaction, readOnePrepared, type Session } from '../../db/session.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { gapOf } from '../../plan/copy/capture.ts'
 import type { CopyWork } from '../../plan/copy/work.ts'
@@ -14,7 +14,7 @@ import type { TableContext } from '../table-context.ts'
  */
 export async function beginDualWrites(work: CopyWork, context: TableContext, rows: 'some' | 'all'): Promise<boolean> {
   const { session } = context
-  const { possible, deferrable } = await readOne<{ possible: boolean; deferrable: string[] }>(
+  const { possible, deferrable } = await readOnePrepared<{ possible: boolean; deferrable: string[] }>(
     session,
     sql`
     select to_regclass(${quoted(gapOf(work.capture)).text}) is not null

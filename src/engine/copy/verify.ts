@@ -1,4 +1,4 @@
-import { inTransaction, readAll, readOne, type Session } from '../../db/session.ts'
+import { inTransaction, readAll, readOne, readOnePrepared, type Session } from '../../db/session.ts'
 import { askUnder, putSession } from '../../db/settings.ts'
 import { workClock } from '../../db/work-clock.ts'
 import { EbbError } from '../../errors.ts'
@@ -171,7 +171,7 @@ interface Sizes {
  */
 async function sizesOf(session: Session, { source, target, capture }: CopyWork, blocks: number): Promise<Sizes> {
   const column = capture.key.columns[0]?.name ?? ''
-  const found = await readOne<{ rows: number; pages: number; scattered: boolean; room: number }>(
+  const found = await readOnePrepared<{ rows: number; pages: number; scattered: boolean; room: number }>(
     session,
     sql`
     select ${sumOver(target, 'greatest(c.reltuples, 0)')} as rows, ${sumOver(target, 'c.relpages')} as pages,
@@ -282,7 +282,7 @@ function reporter(before: number, expected: number, { observer }: TableContext):
 async function assertComparable(work: CopyWork, { session, journalSchema }: TableContext): Promise<void> {
   await assertCaptured(session, journalSchema, work)
   const { source, target } = work
-  const { same } = await readOne<{ same: boolean }>(
+  const { same } = await readOnePrepared<{ same: boolean }>(
     session,
     sql`select ${columnsOf(source)} = ${columnsOf(target)} as same`,
   )

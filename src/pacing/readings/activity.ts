@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readOne } from '../../db/session.ts'
+import { readOnePrepared } from '../../db/session.ts'
 import { sql } from '../../sql/sql.ts'
 
 /**
@@ -7,7 +7,7 @@ import { sql } from '../../sql/sql.ts'
  * partial count would look like a complete one.
  */
 export async function readActive(session: ClientBase, application: string): Promise<number | null> {
-  const { active, hidden } = await readOne<{ active: number; hidden: boolean }>(
+  const { active, hidden } = await readOnePrepared<{ active: number; hidden: boolean }>(
     session,
     sql`
     select count(*) filter (where state in ('active', 'fastpath function call') and backend_type = 'client backend')::int as active,

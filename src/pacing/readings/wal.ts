@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll, readOne } from '../../db/session.ts'
+import { readAllPrepared, readOne, readOnePrepared } from '../../db/session.ts'
 import { sql } from '../../sql/sql.ts'
 import type { ReplicaLag, SlotWal } from '../reading.ts'
 
@@ -29,7 +29,7 @@ export interface Replicas {
  * received, though not what it has replayed.
  */
 export async function readReplicas(session: ClientBase): Promise<Replicas> {
-  const rows = await readAll<{ name: string; bytes: number | null; seconds: number | null; masked: boolean }>(
+  const rows = await readAllPrepared<{ name: string; bytes: number | null; seconds: number | null; masked: boolean }>(
     session,
     sql`
     select coalesce(nullif(r.application_name, ''), 'pid ' || r.pid) as name,
@@ -52,7 +52,7 @@ export async function readReplicas(session: ClientBase): Promise<Replicas> {
 
 /** The slot with the most retained WAL; visible to every role. */
 export async function readSlot(session: ClientBase): Promise<SlotWal | null> {
-  const [slot] = await readAll<{ name: string; bytes: number }>(
+  const [slot] = await readAllPrepared<{ name: string; bytes: number }>(
     session,
     sql`
     select slot_name::text as name, greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::float8 as bytes
@@ -66,7 +66,7 @@ export async function readSlot(session: ClientBase): Promise<SlotWal | null> {
  * archive status folder requires pg_monitor. Null without archiving; 'unknown' before the first segment.
  */
 export async function readArchiveBacklog(session: ClientBase): Promise<number | 'unknown' | null> {
-  const row = await readOne<{ on: boolean; bytes: number | null }>(
+  const row = await readOnePrepared<{ on: boolean; bytes: number | null }>(
     session,
     sql`
     select current_setting('archive_mode') <> 'off' as on,
