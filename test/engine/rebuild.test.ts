@@ -1,7 +1,9 @@
-import { describe, expect } from 'vitest'
+import pg from 'pg'
+import { describe, expect, vi } from 'vitest'
 import { readTable } from '../../src/catalog/table/read-table.ts'
 import type { TableModel } from '../../src/catalog/table/table-model.ts'
 import { withSession } from '../../src/db/session.ts'
+import { withSharedSessions } from '../../src/db/shared-sessions.ts'
 import { retire, rollback } from '../../src/engine/runs/runs.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
 import type { RebuildRequest } from '../../src/plan/copy/rebuild.ts'
@@ -32,6 +34,16 @@ describe('rebuild', () => {
       expect(await contents(database, events)).toEqual(content)
     },
   )
+
+  test('a small table needs three sessions, and no second job', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: 100 })
+    const connected = vi.spyOn(pg.Client.prototype, 'connect')
+    await withSharedSessions(database.url, (target) =>
+      rebuild(target, written(events), request({ transport: 'auto', jobs: 'auto' }), quietly()),
+    )
+    expect(connected).toHaveBeenCalledTimes(3)
+    connected.mockRestore()
+  })
 
   test('with auto both transports are used for chunks of a longer copy, and all rows are kept', async ({
     database,
