@@ -29,14 +29,14 @@ function lines(text: string): string[] {
 test('bash', async ({ needs }) => {
   const bash = needs('bash')
   const text = await script('bash')
-  const complete = (words: readonly string[]) =>
+  const complete = (words: readonly string[], before = '') =>
     lines(
       execFileSync(
         bash,
         [
           '--norc',
           '-c',
-          'eval "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _ebb; printf "%s\\n" "${COMPREPLY[@]}"',
+          `${before} eval "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _ebb; printf "%s\\n" "\${COMPREPLY[@]}"`,
           text,
           ...words,
         ],
@@ -46,6 +46,10 @@ test('bash', async ({ needs }) => {
   for (const [words, offered] of LINES)
     expect(complete(['ebb', ...words.split(' ')]).sort(), words).toEqual([...offered].sort())
   expect(complete(['ebb', 'rotate', '--retire', '=', 'dr'])).toEqual(['drop'])
+  // As bash 3.2 of macOS has it.
+  const old = 'enable -n mapfile readarray compopt;'
+  expect(complete(['ebb', 'run', '--config', 'package.j'], old)).toEqual(['package.json'])
+  expect(complete(['ebb', 'rotate', '--retire=dr'], old)).toEqual(['drop'])
 })
 
 test('fish', async ({ needs }) => {

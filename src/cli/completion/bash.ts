@@ -10,11 +10,17 @@ export function bashCompletion(all: readonly Completed[]): string {
   const words = all.map(({ at, commands, flags }) => {
     return `    ${quoted(at)}) words=${quoted([...commands, ...flags].map(({ name }) => name).join(' '))} ;;`
   })
-  return `# bash completion for ebb: source <(ebb completion bash)
+  // macOS has bash 3.2, which knows neither mapfile nor compopt.
+  return `# bash completion for ebb: eval "$(ebb completion bash)"
+_ebb_files() {
+  local file
+  compopt -o filenames 2>/dev/null
+  while IFS= read -r file; do COMPREPLY+=("$file"); done < <(compgen -f -- "$1")
+}
 _ebb() {
   local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD - 1]} at= words= i
-  # --flag=value comes in three words.
-  if [[ $word == = ]]; then word=; elif [[ $before == = ]]; then before=\${COMP_WORDS[COMP_CWORD - 2]}; fi
+  # --flag=value comes in three words, and until bash 4 in one.
+  if [[ $word == = ]]; then word=; elif [[ $word == --*=* ]]; then before=\${word%%=*} word=\${word#*=}; elif [[ $before == = ]]; then before=\${COMP_WORDS[COMP_CWORD - 2]}; fi
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "$at \${COMP_WORDS[i]}" in
@@ -38,6 +44,6 @@ complete -F _ebb ebb
 
 function reply(value: 'file' | 'other' | readonly string[]): string {
   if (value === 'other') return ''
-  if (value === 'file') return `compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$word");`
+  if (value === 'file') return `_ebb_files "$word";`
   return `COMPREPLY=($(compgen -W ${quoted(value.join(' '))} -- "$word"));`
 }
