@@ -1,7 +1,7 @@
 import { inject, test as plainTest } from 'vitest'
 import { startServer, type EmbeddedServer } from '../../src/embedded/server.ts'
 import { Machine } from './machine.ts'
-import { findProgram, unable } from './programs.ts'
+import { needed, unable } from './programs.ts'
 import { noOwnServer, ownBinaries, SETTINGS } from './server.ts'
 import { prepareGround } from './template.ts'
 import { Database } from './test-database.ts'
@@ -19,7 +19,7 @@ interface Fixtures {
   database: Database
   /** Starts a server that the test may crash. Skips the test, and says why, where that cannot be. */
   ownServer: (settings?: Readonly<Record<string, string>>) => Promise<OwnServer>
-  /** The path of a program. Skips the test where it is missing; fails it with EBB_TEST_REQUIRE_ALL=1. */
+  /** The path of a program. Skips the test where it is missing; fails it where it is required (CONTRIBUTING.md). */
   needs: (program: string) => string
   /** Takes expectations of times. Where they are not met and the machine was too busy to judge, skips the test. */
   judgeTimes: (times: () => void) => Promise<void>
@@ -55,10 +55,7 @@ export const test = plainTest.extend<Fixtures>({
   },
 
   needs: async ({ skip }, use) => {
-    await use((program) => {
-      const found = findProgram(program)
-      return 'path' in found ? found.path : unable(found.missing, skip)
-    })
+    await use((program) => needed(program, skip))
   },
 
   judgeTimes: async ({ skip }, use) => {

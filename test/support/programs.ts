@@ -20,9 +20,19 @@ export function isNewEnough(path: string, serverVersion: number): boolean {
   return Number(version?.[1]) >= Math.floor(serverVersion / 10_000)
 }
 
-/** Skips the test for the reason given; where everything is required (EBB_TEST_REQUIRE_ALL=1), fails it. */
-export function unable(reason: string, skip: Skip): never {
-  if (process.env.EBB_TEST_REQUIRE_ALL === '1') throw new Error(`${reason} (EBB_TEST_REQUIRE_ALL=1)`)
+/** Programs that only the nightly workflow installs. */
+const NIGHTLY = ['promtool', 'zsh', 'fish', 'man']
+
+/** The path of a program. Skips the test where it is missing; where it is required, fails it. */
+export function needed(name: string, skip: Skip): string {
+  const found = findProgram(name)
+  if ('path' in found) return found.path
+  return unable(found.missing, skip, NIGHTLY.includes(name) ? 'EBB_TEST_REQUIRE_MORE' : 'EBB_TEST_REQUIRE_ALL')
+}
+
+/** Skips the test for the reason given; where everything is required (by default EBB_TEST_REQUIRE_ALL=1), fails it. */
+export function unable(reason: string, skip: Skip, variable = 'EBB_TEST_REQUIRE_ALL'): never {
+  if (process.env[variable] === '1') throw new Error(`${reason} (${variable}=1)`)
   skip(reason)
 }
 
