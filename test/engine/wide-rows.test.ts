@@ -74,3 +74,28 @@ test('of rows that a purge or a copy would archive, one too wide for Parquet is 
   expect(await splitting(100)).toEqual(['parquet-wide-row'])
   expect(await splitting(280)).toEqual([])
 })
+
+test('of rows that depend on them, too, however far down', async ({ database }) => {
+  const owner = await database.session('setup')
+  await owner.query(
+    sql`create table public.customers (id int primary key);
+    create table public.orders (id int primary key, customer int not null references public.customers);
+    create table public.notes (id int primary key, "order" int not null references public.orders, reply int references public.notes, note text);
+    create index on public.orders (customer); create index on public.notes ("order"); create index on public.notes (reply);
+    insert into public.customers select generate_series(1, 9);
+    insert into public.orders select n, n from generate_series(1, 9) n;
+    insert into public.notes select n, n, null, case when n = 7 then ${WIDE} end from generate_series(1, 9) n;
+    analyze`.text,
+  )
+  const purging = async (rows: string | ReturnType<typeof candidatesOf>, to: Partial<typeof TO> = TO) => {
+    const request = purgeRequest(rows, { cascade: true, ...to })
+    return codes(await planPurgeOf(database.url, written(CUSTOMERS), request, quietly()))
+  }
+  expect(await purging('id < 8 -- all')).toEqual(['parquet-wide-row:public.notes'])
+  expect(await purging('id < 7')).toEqual([])
+  expect(await purging('id < 8', AS_CSV)).toEqual([])
+  const { runId } = await writeCandidates(database.url, written(CUSTOMERS), { where: 'id = 7' }, quietly())
+  expect(await purging(candidatesOf(runId))).toEqual(['parquet-wide-row:public.notes'])
+})
+
+const CUSTOMERS: TableName = { schema: 'public', name: 'customers' }

@@ -105,6 +105,31 @@ test('large groups are in objects of their own, and one is restored from its own
   })
 })
 
+test('the same in Parquet, also where a value of a group makes the archive begin again', async ({ database }) => {
+  const table = await visits(database)
+  // It is stored as text, and so the column is in all objects.
+  await database.admin(sql`update ${quoted(table)} set seen = '-infinity' where id = 200`)
+  const before = await contentOf(database, table)
+  await inFolder('parquet', async (path, uri) => {
+    const { archive } = await purgeRows(database, table, request(uri, { format: 'parquet', partBytes: 6_000 }))
+    const { receipt, removal, table: archived } = await onlyArchive(path)
+    expect(removal?.tables[0]).toMatchObject({ archived: 400, deleted: 400, kept: 0 })
+    expect(rowsByGroup(archived)).toMatchObject({ '1.0': 150, '2.00': 100, others: 30 })
+    expect(await verifyArchive(archive!.uri)).toMatchObject({ differences: [], rows: 400 })
+
+    const restored = async (where: string | null) =>
+      (await restoreFrom({ receipt: archive!.uri }, database.url, { where })).restored.rows
+    const needless = archived.objects.flatMap(({ name, group }) =>
+      group === '2.00' ? [] : [join(path, receipt.id, name)],
+    )
+    for (const file of needless) await rename(file, `${file}.away`)
+    expect(await restored('g = 2')).toBe(100)
+    for (const file of needless) await rename(`${file}.away`, file)
+    expect(await restored(null)).toBe(300)
+    expect(await contentOf(database, table)).toEqual(before)
+  })
+})
+
 test('what is encrypted does not say its groups; small tables and small groups are in common objects', async ({
   database,
 }) => {

@@ -8,10 +8,12 @@ import { chosenBySet, setOfLeaves } from '../../../plan/purge/archive/rows.ts'
 import type { ArchiveRequest } from '../../../plan/archive/request.ts'
 import { candidateObjections, walkThrough, type CandidateSet } from '../../../plan/purge/candidate-set.ts'
 import type { Cascade } from '../../../plan/references/cascade.ts'
+import { dependentRows } from '../../../plan/references/dependent-rows.ts'
 import type { ConditionSettings } from '../../../sql/condition-settings.ts'
 import type { Predicate } from '../../../sql/predicate.ts'
 import type { LeafModel } from '../../../catalog/partitions/purge-leaves.ts'
 import { isTooWide } from '../../archive/wide-rows.ts'
+import type { TableName } from '../../../sql/names.ts'
 import { sql } from '../../../sql/sql.ts'
 import type { Planning } from '../../command.ts'
 import { nameSuffix } from '../../name-suffix.ts'
@@ -31,32 +33,56 @@ interface RowsToLook {
 /** What has to be known to archive rows before they are deleted, and those that are deleted with them. */
 export async function readArchiving(
   { session, server, options }: Planning,
-  { table, cascade: { emptied }, ...chosen }: RowsToLook,
+  rows: RowsToLook,
   to: ArchiveRequest,
 ): Promise<Archiving> {
   const { journalSchema } = options
+  const { table, cascade } = rows
+  const dependents = await readDependents(session, server.version, cascade.emptied.slice(1))
   return {
     key: await readKeyColumns(session, table),
     place: { schema: journalSchema, name: `purge_keys_${nameSuffix(options)}` },
     mayCreateThere: await mayCreateIn(session, journalSchema),
     notReadBack: await readNotReadBack(session, table.name),
-    tooWide: await isOneTooWide(session, { table, ...chosen }, to),
+    ...(await readTooWide(session, rows, dependents, to)),
     listed: true,
-    dependents: await readDependents(session, server.version, emptied.slice(1)),
+    dependents,
   }
 }
 
-/** The rows of the table; what depends on them is not known before it is archived. */
-async function isOneTooWide(
+/** Of which tables one of the rows is too wide for the format. */
+async function readTooWide(
   session: Session,
-  { table, predicate, settings, leaves, candidates }: Omit<RowsToLook, 'cascade'>,
+  rows: RowsToLook,
+  dependents: readonly ArchivingDependent[],
   to: ArchiveRequest,
-): Promise<boolean> {
-  if (candidates === undefined)
-    return isTooWide(session, to, { table: table.name, chosen: `where (${predicate.text}\n)`, settings })
-  if (leaves.length === 0 || candidateObjections(candidates, table).length > 0) return false
+): Promise<Pick<Archiving, 'tooWide' | 'tooWideDependents'>> {
+  const selected = selectedBy(rows)
+  if (selected === null) return { tooWide: false }
+  const { chosen, settings } = selected
+  const tooWide = await isTooWide(session, to, { table: rows.table.name, chosen, settings })
+  // Those that may not be read are an objection by themselves.
+  if (dependents.some(({ maySelect }) => !maySelect)) return { tooWide }
+  const below = dependentRows(rows.cascade, chosen)
+  const tooWideDependents: TableName[] = []
+  for (const { oid, name } of dependents)
+    if (await isTooWide(session, to, { table: name, chosen: below.get(oid) ?? null, settings }))
+      tooWideDependents.push(name)
+  return { tooWide, tooWideDependents }
+}
+
+/** The rows of the table; null where a set cannot be used, which is an objection by itself. */
+function selectedBy({
+  table,
+  predicate,
+  settings,
+  leaves,
+  candidates,
+}: RowsToLook): { readonly chosen: string; readonly settings: ConditionSettings } | null {
+  if (candidates === undefined) return { chosen: `where (${predicate.text}\n)`, settings }
+  if (leaves.length === 0 || candidateObjections(candidates, table).length > 0) return null
   const chosen = chosenBySet(setOfLeaves(leaves.map((leaf) => walkThrough(candidates, leaf).leaf)), null)
-  return isTooWide(session, to, { table: table.name, chosen, settings: candidates.settings })
+  return { chosen, settings: candidates.settings }
 }
 
 /** The same of the tables around. */

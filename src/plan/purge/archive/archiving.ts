@@ -25,6 +25,8 @@ export interface Archiving {
   readonly notReadBack: readonly NotReadBack[]
   /** One of the rows is certainly too wide for the format. */
   readonly tooWide?: boolean
+  /** The same of rows that depend on them: in which tables. */
+  readonly tooWideDependents?: readonly TableName[]
   /** Row versions can be listed. Plans of earlier versions record keys in any case, and are resumed so. */
   readonly listed?: true
   /** The tables whose rows may be deleted with those of the table. */

@@ -26,7 +26,15 @@ export interface ToBeArchived {
 
 /** Why rows of the table, and those that depend on them, cannot be archived first. */
 export function archivingObjections({ archiving, table, leaves, graph, cascade, server }: ToBeArchived): Objection[] {
-  const { key, place, mayCreateThere, notReadBack, tooWide = false, dependents = [] } = archiving
+  const {
+    key,
+    place,
+    mayCreateThere,
+    notReadBack,
+    tooWide = false,
+    tooWideDependents = [],
+    dependents = [],
+  } = archiving
   return [
     ...when(key === null, () => withoutKey('archive-key', table.name)),
     ...notRestorable(table, notReadBack),
@@ -34,6 +42,7 @@ export function archivingObjections({ archiving, table, leaves, graph, cascade, 
     ...when(!mayCreateThere, () => journalCreate(place.schema, server)),
     ...when(table.kind === 'table' && leaves.some(({ oid }) => oid !== table.oid), () => inherited(table.name)),
     ...dependents.flatMap((one) => dependentObjections(one, server.role)),
+    ...tooWideDependents.map((name) => ofDependent(tooWideForParquet(name), name)),
     ...cascade.walked.flatMap(unlinked),
     ...when(!graph.counts && dependents.length > 0, () =>
       trackCounts('a row that is deleted without having been archived', server.role),
@@ -51,8 +60,12 @@ function dependentObjections({ name, key, notReadBack, maySelect }: ArchivingDep
         `As its owner: grant select on ${quoted(name).text} to ${ident(role).text};`,
       ),
     ),
-    ...notRestorable({ name }, notReadBack).map((one) => ({ ...one, code: `${one.code}:${display(name)}` })),
+    ...notRestorable({ name }, notReadBack).map((one) => ofDependent(one, name)),
   ]
+}
+
+function ofDependent(one: Objection, name: TableName): Objection {
+  return { ...one, code: `${one.code}:${display(name)}` }
 }
 
 function withoutKey(code: string, table: TableName): Objection {
