@@ -97,6 +97,27 @@ test('a row too wide for Parquet is said before the first detach, and before an 
   expect(await planned('token is null', 'parquet')).toEqual([])
 })
 
+test('rows that the role does not see, and values that are not read again, are said before the first detach', async ({
+  database,
+}) => {
+  const table = await monthlyEvents(database, -3, 1)
+  const leaf = leafOf(database, table, -3)
+  const owner = await database.session('setup')
+  await owner.query(
+    sql`alter table ${quoted(leaf)} enable row level security; alter table ${quoted(leaf)} force row level security`,
+  )
+  const accept = ['clock']
+  const hidden = await rotate(database, table, { accept })
+  expect([hidden.failed, hidden.retired]).toEqual([[], []])
+  expect(hidden.plan!.objections.map(({ code }) => code)).toEqual(['row-security'])
+  await owner.query(/being: (.*)$/.exec(hidden.plan!.objections[0]!.fix)![1]!)
+  await owner.query(sql`alter table ${quoted(table)} add column tree pg_node_tree`)
+  const { failed, retired } = await rotate(database, table, { accept })
+  expect(failed.map(({ error }) => error.message)).toEqual([expect.stringMatching(/does not read again/) as string])
+  expect(retired).toEqual([])
+  expect(await monthsOf(database, table)).toContain(-3)
+})
+
 describe('an archived partition', () => {
   test('has a receipt before it is dropped, and a removal document after', async ({ database }) => {
     const table = await monthlyEvents(database, -4, 1)

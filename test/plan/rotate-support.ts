@@ -51,6 +51,7 @@ export function partition(
     tablespace: null,
     options: [],
     rowSecurity: false,
+    rowsHidden: false,
     identity: 'default',
     own: [],
     foreignKeys: [],

@@ -76,6 +76,8 @@ export interface Partition {
   /** Storage parameters, `toast.` ones included. */
   readonly options: readonly string[]
   readonly rowSecurity: boolean
+  /** Its row-level security applies to this role. */
+  readonly rowsHidden: boolean
   readonly identity: LeafIdentity
   readonly own: readonly OwnPart[]
   readonly foreignKeys: readonly { readonly name: string; readonly references: TableName }[]

@@ -71,7 +71,7 @@ const FIELDS = (
     'estimatedRows', ${ESTIMATED_ROWS('p')}, 'bytes', ${size}, 'empty', ${EMPTY},
     'actAsOwner', pg_has_role(current_user, p.relowner, 'usage'), 'tablespace', (select spcname from pg_tablespace where oid = p.reltablespace),
     'options', to_json(array(select unnest(p.reloptions) union all select 'toast.' || unnest(x.reloptions) from pg_class x where x.oid = p.reltoastrelid)),
-    'rowSecurity', p.relrowsecurity,
+    'rowSecurity', p.relrowsecurity, 'rowsHidden', p.relrowsecurity and row_security_active(p.oid),
     'identity', ${IDENTITY}, 'own', ${OWN_PARTS},
     'foreignKeys', ${FOREIGN_KEYS(['name', 'references'], IS_KEY_OF('p.oid'))}, 'dependents', ${DEPENDENTS}`
 

@@ -15,6 +15,7 @@ import { display, type TableName } from '../../sql/names.ts'
 import type { Pace } from '../../pacing/throttle.ts'
 import { removeLeftovers } from '../archive/leftovers.ts'
 import { storeRemovals } from '../archive/removals.ts'
+import { assertRestorable } from '../archive/restorable.ts'
 import { assertNotTooWide } from '../archive/wide-rows.ts'
 import { withTriedStore } from '../archive/with-store.ts'
 import { LOCK_LIMITS, type LockLimits } from '../locks/short-locks.ts'
@@ -229,6 +230,7 @@ async function archiving(
   await storeRemovals(context, 'rotate')
   if (!isDue(plan)) return
   await trying(context, done, `archive in ${archive.uri}`, async () => {
+    await assertRestorable(context.session, plan.table)
     const partitions = plan.retire.map(({ partition }) => partition.name)
     await assertNotTooWide(context.session, partitions, archive)
     await withTriedStore(archive, context.signal, work)

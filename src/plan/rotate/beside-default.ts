@@ -12,6 +12,7 @@ import { ident, join, raw, sql } from '../../sql/sql.ts'
 import { marginOf } from '../partition/history-bound.ts'
 import { exclusive, lockExclusively } from '../language/locks.ts'
 import type { SetPolicy } from '../language/policy.ts'
+import { rowsHidden } from './objections.ts'
 import type { Objection, OnlineStep, ShortLockStep } from '../language/step.ts'
 import { cannotLeave, defaultTooLarge, MOST_READ_BYTES, rowsInDefault } from './default-objections.ts'
 
@@ -85,11 +86,23 @@ export function admit(
     admitted,
     exclusion: isSafe ? exclusionOf(set, fallback.partition, ranges[cells.indexOf(first.cell)], ranges.at(-1)) : null,
     objections: [
-      ...(crowded.length === 0 ? [] : [rowsInDefault(set, policy, fallback, crowded)]),
+      ...(crowded.length === 0 ? [] : [crowdedObjection(set, policy, fallback, crowded)]),
       ...stuck,
       ...(first === undefined || isSafe ? [] : [defaultTooLarge(set, policy, fallback, first.cell)]),
     ],
   }
+}
+
+function crowdedObjection(
+  set: PartitionedTable,
+  policy: SetPolicy,
+  fallback: DefaultPartition,
+  crowded: readonly Admitted[],
+): Objection {
+  const { partition } = fallback
+  return partition.rowsHidden
+    ? rowsHidden([partition], 'which of them belong to partitions about to be made cannot be told')
+    : rowsInDefault(set, policy, fallback, crowded)
 }
 
 interface Judged {

@@ -25,6 +25,7 @@ import {
   clockUnchecked,
   noExpiry,
   noSuchExpiry,
+  rowsHidden,
   shorterGraceObjection,
   shorterKeepObjection,
   truncateObjection,
@@ -257,7 +258,9 @@ function retireObjections(
   const inGrace = situation.begun.filter(({ grace, state }) => grace !== null && state === 'detached').length
   const doubts = removable.length + inGrace === 0 ? [] : clockDoubts(situation, policy, horizon, removable, inGrace)
   if (removable.length === 0) return doubts
+  const hidden = request.archive === null ? [] : removable.filter((partition) => partition.rowsHidden)
   return [
+    ...when(hidden.length > 0, () => rowsHidden(hidden, 'not all of them could be archived')),
     ...(request.retire !== 'detach' && !request.noArchive && request.archive === null
       ? [archiveObjection(request.retire, removable.length)]
       : []),

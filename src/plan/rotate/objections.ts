@@ -1,7 +1,7 @@
-import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { displayPosition, type KeyKind, type Position } from '../../grid/key.ts'
 import { displayInterval, type Interval } from '../../grid/interval.ts'
-import { display, type TableName } from '../../sql/names.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
 import { shellWord } from '../../text/shell-word.ts'
 import { ident, literal, sql } from '../../sql/sql.ts'
 import { objection } from '../language/objection.ts'
@@ -162,12 +162,30 @@ export function clockObjection({ now, newest, kind, timezone, keep, count }: Clo
 }
 
 export function clockUnchecked(set: PartitionedTable, column: string, count: number): Objection {
+  const hidden = set.partitions.filter(({ rowsHidden }) => rowsHidden)
+  const [why, fix] =
+    hidden.length === 0
+      ? ['could not be found within a minute', `Create an index on ${ident(column).text}`]
+      : ['cannot be told, for row-level security hides rows from this role', READING_ALL]
   return {
     code: 'clock',
-    what: `the newest row of ${display(set.name)} could not be found within a minute, so the server’s clock cannot be checked before ${plural(count)} are retired`,
-    fix: `Create an index on ${ident(column).text}; or, if the clock is right: --accept clock`,
+    what: `the newest row of ${display(set.name)} ${why}, so the server’s clock cannot be checked before ${plural(count)} are retired`,
+    fix: `${fix}; or, if the clock is right: --accept clock`,
     acceptable: true,
   }
+}
+
+const READING_ALL = 'Connect as a role with BYPASSRLS'
+
+/** Rows that this role does not see cannot be archived, nor moved. */
+export function rowsHidden(partitions: readonly Pick<Partition, 'name'>[], so: string): Objection {
+  const names = partitions.map(({ name }) => display(name))
+  const lifted = partitions.map(({ name }) => `alter table ${quoted(name).text} no force row level security;`)
+  return objection(
+    'row-security',
+    `row-level security hides rows of ${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''} from this role, so ${so}`,
+    `${READING_ALL}; or, if it is forced on the owner, lift that for the time being: ${lifted.join(' ')}`,
+  )
 }
 
 export function plural(partitions: number): string {

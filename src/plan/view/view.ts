@@ -243,7 +243,11 @@ function existingObjections(existing: TableModel, table: TableModel): Objection[
   const name = display(existing.name)
   if (existing.kind !== 'view' || !(existing.comment ?? '').startsWith(KEPT))
     return [
-      objection('view-name', `${name} exists, and was not created by ebb view`, 'Choose another name with --name.'),
+      objection(
+        'view-name',
+        `${name} exists, and was not created by ebb view`,
+        'Choose another name (--name; in a policy: view.name), or drop that one.',
+      ),
     ]
   const fits = existing.columns.every(
     ({ name, type }, i) => table.columns[i]?.name === name && table.columns[i].type === type,
