@@ -24,9 +24,9 @@ const FORCED = 130
 const stop = new AbortController()
 
 function onSignal() {
-  if (stop.signal.aborted) process.exit(FORCED)
-  // The terminal has echoed ^C.
+  // The terminal has echoed ^C behind the line that shows progress.
   if (process.stderr.isTTY) process.stderr.write('\n')
+  if (stop.signal.aborted) process.exit(FORCED)
   stop.abort()
 }
 process.on('SIGINT', onSignal)

@@ -17,8 +17,16 @@ export interface Reporter {
   end(): void
 }
 
-export function reporterFor({ out, err }: Context, json: boolean, log: Log): Reporter {
-  return json ? toProgram(out) : toPerson(out, log.event === null ? progressPrinter(err) : logged(log.event))
+export function reporterFor(context: Context, json: boolean, log: Log): Reporter {
+  const { out, err } = context
+  if (json) return toProgram(out)
+  return toPerson(out, log.event === null ? progressPrinter(err, isLive(context)) : logged(log.event))
+}
+
+/** Whether a line on standard error can be overwritten, and somebody is there to see it. No colours are used anyway. */
+function isLive({ err, env }: Context): boolean {
+  const isInCi = Boolean(env.CI) && env.CI !== 'false'
+  return err.isTTY && env.TERM !== 'dumb' && !isInCi
 }
 
 function toPerson(out: Context['out'], { observer, end }: Progress): Reporter {

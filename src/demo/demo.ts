@@ -41,7 +41,7 @@ const SETTINGS = { max_wal_size: '4GB', checkpoint_timeout: '30min', shared_buff
  * @throws {EbbError} when a command failed, the application met an error, or a row is missing
  */
 export async function runDemo(context: Context, { keep, scale = SCALE }: DemoOptions): Promise<DemoReport> {
-  const narrator = new Narrator(context.out)
+  const narrator = new Narrator(context)
   narrator.line('A table with fourteen months of rows is partitioned, rotated and split while it is in use.\n')
   const server = await narrator.during('Starting a PostgreSQL server', () => startServer({ keep, settings: SETTINGS }))
   let stays = false

@@ -1,3 +1,4 @@
+import type { Context } from '../cli/context.ts'
 import { shellWord } from '../text/shell-word.ts'
 import type { Output } from '../report/output.ts'
 import { showElapsed } from '../text/elapsed.ts'
@@ -9,9 +10,11 @@ const WIDEST = 96
 /** Prints headings, sentences, and the commands. */
 export class Narrator {
   readonly out: Output
+  private readonly isBold: boolean
 
-  constructor(out: Output) {
+  constructor({ out, env }: Pick<Context, 'out' | 'env'>) {
     this.out = out
+    this.isBold = out.isTTY && env.TERM !== 'dumb' && !env.NO_COLOR
   }
 
   heading(text: string): void {
@@ -46,6 +49,6 @@ export class Narrator {
   }
 
   private bold(text: string): string {
-    return this.out.isTTY ? `\x1b[1m${text}\x1b[22m` : text
+    return this.isBold ? `\x1b[1m${text}\x1b[22m` : text
   }
 }

@@ -1,16 +1,16 @@
 import { oneLine } from '../text/comment.ts'
+import { cutToWidth } from '../text/width.ts'
 import type { Emit, Emitted } from '../events.ts'
 import { describeEvent } from './event-text.ts'
 import { News } from './news.ts'
 import type { Output } from './output.ts'
 
 /**
- * Reports progress to a person. On a terminal the last line shows progress and
- * the current reason for waiting, and is overwritten as they change; in a log,
- * each change is a line.
+ * Reports progress to a person. On a terminal that is `live` the last line shows how far the work is and the current reason for
+ * waiting, and is overwritten as they change; elsewhere each change is a line.
  */
-export function progressPrinter(output: Output): ProgressPrinter {
-  const printer = output.isTTY ? new Terminal(output) : new Log(output)
+export function progressPrinter(output: Output, live: boolean, now = () => performance.now()): ProgressPrinter {
+  const printer = live ? new Terminal(output, now) : new Log(output)
   return { observer: (event) => tell(event, printer), end: () => printer.end() }
 }
 
@@ -21,44 +21,87 @@ export interface ProgressPrinter {
 }
 
 interface Printer {
-  print(event: Emitted, line: string): void
+  /** `text` is the event in words; null where there are none. */
+  print(event: Emitted, text: string | null): void
   end(): void
 }
 
 function tell(event: Emitted, printer: Printer): void {
   const text = describeEvent(event)
-  if (text === null) return
-  const isHeading = event.type === 'resumed' || event.type === 'step started'
-  printer.print(event, `${isHeading ? '' : '  '}${oneLine(text)}`)
+  printer.print(event, text === null ? null : oneLine(text))
 }
 
-/** Maintains a status line below the finished lines. */
+function lineOf({ type }: Emitted, text: string): string {
+  return type === 'resumed' || type === 'step started' ? text : `  ${text}`
+}
+
+/** A reason is shown for as long, even if batches are short and pauses are shorter. */
+const REASON_STAYS_MS = 1_000
+
+/** Maintains a status line below the finished lines: why it waits, if it does, and how far the work is. */
 class Terminal implements Printer {
   private readonly output: Output
+  private readonly now: () => number
   private shown = false
+  private work: string | null = null
+  private reason: { readonly text: string; readonly since: number } | null = null
 
-  constructor(output: Output) {
+  constructor(output: Output, now: () => number) {
     this.output = output
+    this.now = now
   }
 
-  print({ type }: Emitted, line: string): void {
-    if (type === 'waiting' || type === 'progress' || type === 'working') return this.show(line)
+  print(event: Emitted, text: string | null): void {
+    switch (event.type) {
+      case 'waiting':
+        return this.waits(text)
+      case 'pacing':
+        return event.reason === null ? this.goesOn() : this.waits(`waiting: ${oneLine(event.reason)}`)
+      case 'progress':
+      case 'working':
+        this.work = text
+        return this.goesOn()
+      case 'resumed':
+      case 'step started':
+      case 'step finished':
+      case 'note':
+      case 'paced':
+        if (text !== null) this.lasting(lineOf(event, text))
+    }
+  }
+
+  end(): void {
+    if (this.shown) this.output.write(CLEAR)
+    this.shown = false
+  }
+
+  private waits(text: string | null): void {
+    this.reason = text === null ? null : { text, since: this.now() }
+    this.show()
+  }
+
+  private goesOn(): void {
+    if (this.reason !== null && this.now() - this.reason.since >= REASON_STAYS_MS) this.reason = null
+    this.show()
+  }
+
+  private lasting(line: string): void {
     this.end()
+    this.work = null
+    this.reason = null
     this.output.write(`${line}\n`)
   }
 
   // A wrapped line could not be overwritten.
-  private show(line: string): void {
-    const fits = [...line].slice(0, this.output.columns - 1).join('')
-    this.output.write(`\r\x1b[2K${fits}`)
+  private show(): void {
+    const parts = [this.reason?.text ?? null, this.work].filter((part) => part !== null)
+    if (parts.length === 0) return
+    this.output.write(`${CLEAR}${cutToWidth(`  ${parts.join('; ')}`, this.output.columns - 1)}`)
     this.shown = true
   }
-
-  end(): void {
-    if (this.shown) this.output.write('\r\x1b[2K')
-    this.shown = false
-  }
 }
+
+const CLEAR = '\r\x1b[2K'
 
 class Log implements Printer {
   private readonly output: Output
@@ -68,8 +111,8 @@ class Log implements Printer {
     this.output = output
   }
 
-  print(event: Emitted, line: string): void {
-    if (this.news.isNews(event)) this.output.write(`${line}\n`)
+  print(event: Emitted, text: string | null): void {
+    if (text !== null && this.news.isNews(event)) this.output.write(`${lineOf(event, text)}\n`)
   }
 
   end(): void {}

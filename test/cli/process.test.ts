@@ -6,9 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, onTestFinished, test as plainTest } from 'vitest'
+import { logOf } from '../../src/cli/log.ts'
+import { reporterFor } from '../../src/cli/reporter.ts'
 import { SHIPPED } from '../../rolldown.config.ts'
 import { display, quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
+import { shellWord } from '../../src/text/shell-word.ts'
 import { writeBundle } from '../support/compiled.ts'
 import { test } from '../support/database.ts'
 import { PROJECT } from '../docs/pages.ts'
@@ -55,7 +58,7 @@ plainTest('the help loads no driver, and the status little of what plans and cop
   const texts = await Promise.all(files.map((file) => readFile(join(home, 'dist', file), 'utf8')))
   const status = await loadedBy(files[texts.findIndex((text) => text.includes('Lists runs, unfinished ones first'))]!)
   expect(status.packages).toEqual(['commander', 'pg', 'temporal-polyfill'])
-  expect(status.bytes).toBeLessThan(520_000)
+  expect(status.bytes).toBeLessThan(530_000)
 })
 
 plainTest('fetch is not loaded, which the driver does where there is no navigator', async () => {
@@ -120,6 +123,75 @@ test.for(['SIGINT', 'SIGTERM'] as const)(
     expect(await start(words).ended).toBe(0)
   },
 )
+
+// `script` of util-linux gives it a terminal, on which both streams are.
+test('on a terminal: one line while it works, none of it left beside the result or after ^C', async ({
+  database,
+  needs,
+  skip,
+}) => {
+  if (process.platform !== 'linux') return skip('needs script of util-linux')
+  const name = '表の名前がとても長いテーブル'
+  const owner = await database.session('owner')
+  await owner.query(
+    sql`create table ${quoted({ schema: 'public', name })} as select n as id from generate_series(1, 9) n`.text,
+  )
+  const pause = join(home, 'pause')
+  await writeFile(pause, '')
+  const words = ['purge', `"${name}"`, '--where', 'id > 4', '--no-archive', '--execute', '--pause-file', pause]
+  const command = ['node', join(home, 'bin/ebb.js'), ...words, '--url', database.url].map(shellWord).join(' ')
+  const onTerminal = () => {
+    const child = spawn(needs('script'), ['-qec', `stty cols 40; exec ${command}`, '/dev/null'], {
+      env: { ...process.env, CI: '', TERM: 'xterm' },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    let shown = ''
+    child.stdout.setEncoding('utf8').on('data', (more: string) => (shown += more))
+    const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, shown }))
+    return { child, ended, shows: (what: string) => until(() => shown.includes(what)) }
+  }
+  const CLEAR = '\r\x1b[2K'
+  const stopped = onTerminal()
+  await stopped.shows('waiting: the pause file')
+  stopped.child.stdin.write('\x03')
+  const { code, shown } = await stopped.ended
+  expect(code, shown).toBe(4)
+  expect(shown).toMatch(/\^C\r\nstopping after the current statement/)
+  const last = shown.slice(shown.lastIndexOf(CLEAR) + CLEAR.length)
+  expect(last).toMatch(/^(?: {2}.*\r\n)*error: stopped [^]*\r\n$/)
+
+  const resumed = onTerminal()
+  await resumed.shows('waiting: the pause file')
+  await rm(pause)
+  const done = await resumed.ended
+  expect(done.code, done.shown).toBe(0)
+  const lines = done.shown.split(CLEAR)
+  const overwritten = lines.filter((line) => !line.includes('\n'))
+  expect(overwritten.length).toBeGreaterThan(1)
+  for (const line of overwritten) expect(columnsOf(line), line).toBeLessThan(40)
+  expect(done.shown).toContain(name)
+  expect(lines.at(-1)).toMatch(/\r\n$/)
+})
+
+/** Each of these names' characters takes two columns. */
+function columnsOf(line: string): number {
+  return [...line].reduce((sum, character) => sum + (character > '\u3000' ? 2 : 1), 0)
+}
+
+plainTest.for([
+  ['in CI', { CI: 'true' }],
+  ['on a terminal that cannot', { TERM: 'dumb' }],
+] as const)('nothing is overwritten %s', async ([, env]) => {
+  let err = ''
+  const output = { write: (text: string) => (err += text), isTTY: true, columns: 80 }
+  const context = { out: output, err: output, env, signal: new AbortController().signal }
+  const reporter = reporterFor(context, false, logOf([], context))
+  const table = { schema: 'public', name: 'events' }
+  reporter.observer({ type: 'waiting', reason: 'for x', table, runId: null })
+  reporter.end()
+  expect(err).toBe('  waiting: for x\n')
+})
 
 test('a migration in TypeScript is imported by what the package has, with what it imports itself', async ({
   database,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Emitted as Event } from '../../src/events.ts'
 import { progressPrinter } from '../../src/report/progress.ts'
+import type { PaceSummary } from '../../src/pacing/summary.ts'
 import type { Step } from '../../src/plan/language/step.ts'
 
 const step: Step = {
@@ -13,10 +14,16 @@ const step: Step = {
   statements: [],
 }
 
+/** Half a second passes before each event. */
 function printed(events: readonly Event[], isTTY = false, columns = 100): string {
   let text = ''
-  const { observer, end } = progressPrinter({ write: (more) => void (text += more), isTTY, columns })
-  events.forEach(observer)
+  let now = 0
+  const output = { write: (more: string) => void (text += more), isTTY, columns }
+  const { observer, end } = progressPrinter(output, isTTY, () => now)
+  for (const event of events) {
+    now += 500
+    observer(event)
+  }
   end()
   return text
 }
@@ -145,8 +152,25 @@ describe('on a terminal', () => {
   test('one line is overwritten, and cleared for lasting output', () => {
     const text = printed([progress(10), waiting('for x'), { type: 'note', text: 'n' }], true)
     expect(text).toBe(
-      `${CLEAR}  scanning: 1 %, 5 s left (10 of 1,000 blocks, 986 kB/s)${CLEAR}  waiting: for x${CLEAR}  note: n\n`,
+      `${CLEAR}  scanning: 1 %, 5 s left (10 of 1,000 blocks, 986 kB/s)` +
+        `${CLEAR}  waiting: for x; scanning: 1 %, 5 s left (10 of 1,000 blocks, 986 kB/s)${CLEAR}  note: n\n`,
     )
+  })
+
+  test('a pause is shown with its reason beside how far the work is, at least for a second', () => {
+    const pacing = (reason: string | null): Event => ({ type: 'pacing', reason, pace: {} as PaceSummary })
+    const events = [progress(10), pacing('lag'), progress(10), progress(10), pacing('lag'), pacing(null), pacing(null)]
+    const lines = printed(events, true)
+      .split(CLEAR)
+      .map((line) => line.replace(/scanning.*/, 'scanning'))
+    const [work, pause] = ['  scanning', '  waiting: lag; scanning']
+    expect(lines).toEqual(['', work, pause, pause, work, pause, pause, work, ''])
+    expect(printed(events), 'in a log it is no news').toBe('  scanning: 1 %, 5 s left (10 of 1,000 blocks, 986 kB/s)\n')
+  })
+
+  test('wide characters take two columns', () => {
+    expect(printed([waiting('for 表の名前🐘x')], true, 24)).toBe(`${CLEAR}  waiting: for 表の名前${CLEAR}`)
+    expect(printed([waiting('for 表の名前🐘x')], true, 26)).toBe(`${CLEAR}  waiting: for 表の名前🐘${CLEAR}`)
   })
 
   test('a line that would wrap is truncated, and nothing is left at the end', () => {
