@@ -115,6 +115,12 @@ export const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./commands/status.ts')).statusCommand,
   },
   {
+    name: 'report',
+    takes: '',
+    summary: 'a page to look at: tables along their time, what is due next, how runs went',
+    load: async () => (await import('./commands/report.ts')).reportCommand,
+  },
+  {
     name: 'resume',
     takes: '[run]',
     summary: 'resume an unfinished run',

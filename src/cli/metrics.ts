@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto'
-import { open, rename, rm } from 'node:fs/promises'
 import { prometheusText, type Sample } from '../report/metrics.ts'
 import type { OfRun } from './notes.ts'
 import type { End } from './exit-codes.ts'
+import { replaceFile } from './replace-file.ts'
 
 /** Writes the metrics of a run that has ended. */
 export async function writeMetrics(
@@ -12,7 +11,7 @@ export async function writeMetrics(
   end: End,
 ): Promise<void> {
   const all = [...lastRun(end), ...samples]
-  await replaceFile(file, prometheusText(all.map(ofCommand(command)), { database }))
+  await replaceFile(file, prometheusText(all.map(ofCommand(command)), { database }), FOR_ALL)
 }
 
 /** What a check has found belongs to the database. */
@@ -30,23 +29,3 @@ function lastRun({ exitCode, milliseconds }: End): Sample[] {
 
 /** Whoever collects metrics is another user, and they are no secret. */
 const FOR_ALL = 0o644
-
-/** Whole or not at all: who reads it meanwhile, or after a crash, finds the old content or the new one. */
-async function replaceFile(file: string, content: string): Promise<void> {
-  // Not *.prom: a collector would read it.
-  const temporary = `${file}.${randomUUID()}.tmp`
-  try {
-    const handle = await open(temporary, 'wx', FOR_ALL)
-    try {
-      await handle.chmod(FOR_ALL)
-      await handle.writeFile(content)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await rename(temporary, file)
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {})
-    throw error
-  }
-}

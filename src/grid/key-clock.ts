@@ -1,5 +1,5 @@
 import { Temporal } from 'temporal-polyfill'
-import { EPOCHS, type EpochKind, type KeyKind, type Position } from './key-kind.ts'
+import { EPOCHS, isWallClock, type EpochKind, type KeyKind, type Position } from './key-kind.ts'
 import { calendarAt, instantOf } from './timezone.ts'
 import { midnightBefore } from './wall-clock.ts'
 
@@ -25,6 +25,14 @@ export function positionOf(kind: KeyKind, instant: bigint, timezone: string): Po
     case 'id':
       throw new TypeError('an id does not tell the time')
   }
+}
+
+/** The instant of a position: the inverse of `positionOf`, of a local time that the clock shows twice the first. */
+export function instantAt(kind: KeyKind, position: Position, timezone: string): bigint {
+  if (!isWallClock(kind)) return position
+  return instantOf(
+    calendarAt(position, 'UTC').toPlainDateTime().toZonedDateTime(timezone, { disambiguation: 'earlier' }),
+  )
 }
 
 /** The unit in which a number is a time between 2001 and 2100, if there is one; the four ranges lie far apart. */

@@ -2,6 +2,6 @@
 
 export { isTimeKind } from './key-kind.ts'
 export type { EpochKind, KeyKind, Position, TimeKind } from './key-kind.ts'
-export { epochUnitOf, positionOf } from './key-clock.ts'
+export { epochUnitOf, instantAt, positionOf } from './key-clock.ts'
 export { displayPosition } from './key-display.ts'
 export { fromText, toText } from './key-text.ts'

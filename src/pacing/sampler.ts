@@ -29,7 +29,7 @@ const WAITING_MOST_MS = 5_000
 const PATIENCE_GROWTH = 1.2
 
 const BEAT_EVERY_MS = 2_000
-const RECORD_EVERY_MS = 10_000
+const RECORD_EVERY_MS = 2_000
 
 /**
  * Takes readings in a separate session, while batches run: a session waiting for us is visible only while we hold the

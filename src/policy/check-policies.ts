@@ -3,7 +3,7 @@ import { inSnapshot, type Session, type Target } from '../db/session.ts'
 import { readPatiently } from '../engine/locks/patiently.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import { retirable } from '../engine/runs/retired.ts'
-import { status, type SetStatus } from '../engine/runs/status.ts'
+import { status, type SetStatus, type StatusReport } from '../engine/runs/status.ts'
 import { journalExists } from '../journal/journal.ts'
 import { policiesInForce } from '../journal/policies.ts'
 import { findTable } from '../catalog/table/read-table.ts'
@@ -20,8 +20,18 @@ export async function checkPolicies(
   only: EngineOptionsOnly,
   options: EngineOptions,
 ): Promise<Finding[]> {
-  const report = await status(target, options)
-  const retired = await retirable(target, options)
+  return findingsOf(await readChecked(target, config, only, await status(target, options), options))
+}
+
+/** What findings are made of, with a status that has been read before. */
+export async function readChecked(
+  target: Target,
+  config: Policies | null,
+  only: EngineOptionsOnly,
+  report: StatusReport,
+  options: EngineOptions,
+): Promise<Checked> {
+  const retired = await retirable(target, options, 'look')
   const found = config === null ? null : await findPolicies(target, config, only, options)
   const plans = found === null ? [] : await planPolicies(target, found, options, 'rotations')
   const planned = plans.map(({ table }) => table)
@@ -33,7 +43,7 @@ export async function checkPolicies(
     })),
   )
   const gone = (found?.gone ?? []).map(({ policy }) => policy.name)
-  return findingsOf({ status: report, retired, plans, gone, ...more, hasConfig: config !== null && only.length === 0 })
+  return { status: report, retired, plans, gone, ...more, hasConfig: config !== null && only.length === 0 }
 }
 
 type EngineOptionsOnly = Parameters<typeof findPolicies>[2]

@@ -1,8 +1,8 @@
 import { UsageError } from '../errors.ts'
-import { COMMON, EXECUTE, LOCKS, AT_END, TABLE } from './common.ts'
+import { COMMON, DATABASE, EXECUTE, LOCKS, AT_END, TABLE } from './common.ts'
 import { HOOKS } from './hooks.ts'
 import { METRICS_PORT } from './metrics-port.ts'
-import { defaulted, keysOf, option, withDefault, type Option } from './option.ts'
+import { defaulted, keysOf, option, required, withDefault, type Option } from './option.ts'
 import { list, milliseconds, name, oneOf, tableName, text } from './parsers.ts'
 import { spec } from './spec.ts'
 
@@ -14,8 +14,8 @@ export const APPLY_POLICY = spec({
   request: ({ table }) => table,
 })
 
-/** A config is given otherwise to a program, and may say itself where the journal is. */
-const CONFIG = {
+/** A config is given otherwise to a program. */
+const CONFIG_FILE = {
   config: option(
     '--config <file>',
     'the config (default: ebb.config.yaml, .json, .js, .mjs or .ts, in this folder)',
@@ -24,16 +24,25 @@ const CONFIG = {
       property: null,
     },
   ),
+}
+
+/** A config may say itself where the journal is. */
+const JOURNAL_AS_CONFIGURED = {
+  journalSchema: withDefault(
+    option('--journal-schema <name>', 'the schema of Ebb’s journal (default: as the config says, else ebb)', name),
+    undefined,
+  ),
+}
+
+const CONFIG = {
+  ...CONFIG_FILE,
   only: withDefault(
     option('--only <table>', 'only the policy of this table; may be repeated', list(tableName), { repeated: true }),
     [],
   ),
   ...AT_END,
   ...COMMON,
-  journalSchema: withDefault(
-    option('--journal-schema <name>', 'the schema of Ebb’s journal (default: as the config says, else ebb)', name),
-    undefined,
-  ),
+  ...JOURNAL_AS_CONFIGURED,
 }
 
 export const RUN = spec({
@@ -80,6 +89,20 @@ export const CHECK = spec({
         given.refuse(hook, `cannot be used with ${given.spell('format', 'nagios')}`, 'Omit it: the monitor tells.')
   },
   request: ({ only, format }) => ({ only, format }),
+})
+
+/** A page to look at, for the command line alone. */
+export const REPORT = spec({
+  options: {
+    html: required('--html <file>', 'the file to write, with everything in it; one that is there is replaced', text, {
+      property: null,
+      example: ['<file>'],
+    }),
+    ...CONFIG_FILE,
+    ...DATABASE,
+    ...JOURNAL_AS_CONFIGURED,
+  },
+  request: ({ html }) => html,
 })
 
 /** A first config, for the command line alone. */

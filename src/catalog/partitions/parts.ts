@@ -46,8 +46,8 @@ export const DEPENDENTS = LIST(`select json_agg(distinct pg_describe_object(d.cl
     when 'pg_class'::regclass then exists (select from pg_class x where x.oid = d.objid and x.oid <> p.oid and x.relkind in ('r', 'p', 'f', 'c'))
     else false end`)
 
-// A partition that is itself partitioned has no size; its own partitions do.
-const SIZE = `case p.relkind when 'p' then (select coalesce(sum(pg_total_relation_size(s.relid)), 0) from pg_partition_tree(p.oid) s where s.isleaf)
+/** Of a partition `p`, with indexes and TOAST. One that is itself partitioned has no size; its own partitions do. */
+export const SIZE = `case p.relkind when 'p' then (select coalesce(sum(pg_total_relation_size(s.relid)), 0) from pg_partition_tree(p.oid) s where s.isleaf)
   when 'r' then coalesce(pg_total_relation_size(p.oid), 0) else 0 end`
 
 /** Of an index, what makes another one like it. */
@@ -60,7 +60,8 @@ const IDENTITY = `case p.relreplident when 'd' then to_json('default'::text) whe
 const IS_EMPTY = (table: string) =>
   `(${table}.relkind = 'r' and ${table}.relam = (select oid from pg_am where amname = 'heap') and pg_relation_size(${table}.oid) = 0)`
 
-const EMPTY = `case p.relkind when 'p'
+/** Whether a partition `p` has not a single block. */
+export const EMPTY = `case p.relkind when 'p'
   then not exists (select from pg_partition_tree(p.oid) s join pg_class l on l.oid = s.relid where s.isleaf and l.relkind <> 'p' and not ${IS_EMPTY('l')})
   else ${IS_EMPTY('p')} end`
 

@@ -14,7 +14,7 @@ export const statusCommand = commandLine(
   },
   async ({ target, engine, reporter, invocation }, { exitCode }) => {
     const report = await status(target, engine)
-    const retired = await retirable(target, engine)
+    const retired = await retirable(target, engine, 'look')
     reporter.show('status', { ...report, retired }, () => toText(describeStatus(report, retired, engine.journalSchema)))
     if (exitCode && isUnfinished(report)) invocation.end(EXIT.tryLater)
   },

@@ -17,15 +17,16 @@ export interface RetiredTable extends Omit<LeftBehind, 'retired'> {
   readonly archive: { readonly to: string; readonly receipt: string | null } | null
 }
 
-/** What `retire` would drop, the oldest first. */
+/** What `retire` would drop, the oldest first; `look` for display only, by a role that may read the journal and no more. */
 export async function retirable(
   target: Target,
   options: Pick<EngineOptions, 'journalSchema'> & Patience,
+  to: 'work' | 'look' = 'work',
 ): Promise<RetiredTable[]> {
   const { journalSchema } = options
   return readPatiently(target, 'look for retired tables', options, (session) =>
     inSnapshot(session, async () => {
-      if (!(await journalExists(session, journalSchema))) return []
+      if (!(await journalExists(session, journalSchema, to))) return []
       const left = await readLeftBehind(session, journalSchema)
       const names = left.flatMap(({ retired }) => (retired === null ? [] : [retired]))
       const sizes = await readRelationSizes(session, names)
