@@ -65,6 +65,11 @@ test('a server crash between the steps of a rotation with an archive, and of the
   expect(await contents(database, table)).toEqual(all)
   await restoring()
   expect(await contents(database, table)).toEqual(all)
+  // It was one run all along: another one, into the partition, would leave it unfinished.
+  const { rows: runs } = await database.admin<{ name: string; status: string }>(
+    sql`select table_name as name, status from ebb.run where command = 'restore'`,
+  )
+  expect(runs).toEqual([{ name: table.name, status: 'done' }])
   await folder.close()
 })
 

@@ -5,6 +5,7 @@ import { inSnapshot, inTransaction, readAll, withSession, type Session, type Tar
 import { codeOf, reasonOf } from '../../db/sqlstate.ts'
 import { EbbError, NOTHING_CHANGED, ObjectionsError, UsageError } from '../../errors.ts'
 import { recordedDigest } from '../../journal/archives.ts'
+import { journalExists, latestRun } from '../../journal/journal.ts'
 import type { ArchivedTable, Receipt } from '../../plan/archive/receipt.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
 import { newTableStep, planNewTable, type Lacking } from '../../plan/restore/new-table.ts'
@@ -157,13 +158,28 @@ async function findPlace(target: Target, order: RestoreOrder, options: EngineOpt
   const { into } = order
   return readPatiently(target, 'plan restore', options, (session) =>
     inSnapshot(session, async () => {
-      if (into === null)
-        return { found, archived, into: await whereItWas(session, archived, order.receipt), exists: true }
+      if (into === null) {
+        const begun = await begunThroughTable(session, options.journalSchema, archived, order.receipt)
+        return { found, archived, into: begun ?? (await whereItWas(session, archived, order.receipt)), exists: true }
+      }
       const there = await findTable(session, into)
       const named = there ?? { schema: into.schema ?? archived.schema, name: into.name }
       return { found, archived, into: named, exists: there !== undefined }
     }),
   )
+}
+
+/** An interrupted restore may have created the partition again: it goes on through the table, as it began. */
+async function begunThroughTable(
+  session: Session,
+  journalSchema: string,
+  { partitionOf }: ArchivedTable,
+  receipt: string,
+): Promise<TableName | null> {
+  if (partitionOf === null || !(await journalExists(session, journalSchema))) return null
+  const run = await latestRun(session, journalSchema, partitionOf, ['restore'])
+  const request = run?.request as Partial<RestoreRequest> | undefined
+  return run?.status === 'running' && request?.receipt === receipt ? run.table : null
 }
 
 /** @throws {UsageError} for what can be said of one table only */
