@@ -4,8 +4,8 @@ import { prepared, readAll, readAllPrepared, readOne } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { quoted, type TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
-import { assertKnown } from './migrate.ts'
-import { assertReadable, assertTrusted } from './trust.ts'
+import { assertKnown, assertUsable } from './migrate.ts'
+import { assertReadable } from './trust.ts'
 
 // The journal of runs, in the database they run in. Functions take the session to write in, so that a step and its
 // entry commit together.
@@ -253,8 +253,12 @@ async function lookForJournal(session: ClientBase, schema: string, to: 'work' | 
   )
   if (run === undefined) return false
   if (!run.readable) throw unreadable(schema, run, to)
-  await (to === 'work' ? assertTrusted : assertReadable)(session, schema)
-  await assertKnown(session, schema)
+  if (to === 'work') {
+    await assertUsable(session, schema)
+  } else {
+    await assertReadable(session, schema)
+    await assertKnown(session, schema)
+  }
   return true
 }
 

@@ -5,7 +5,7 @@ import { inTransaction, readAll } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { ident, sql } from '../sql/sql.ts'
 import { PACKAGE, VERSION } from '../package.ts'
-import { assertTrusted, revokeGrants } from './trust.ts'
+import { assertReadable, assertTrusted, revokeGrants } from './trust.ts'
 
 const MIGRATIONS = new URL('migrations/', PACKAGE)
 
@@ -40,8 +40,26 @@ export async function migrateJournal(session: ClientBase, schema: string): Promi
 /** Whether there is nothing to migrate: then nobody has to wait for a lock, not even for a moment. */
 async function isMigrated(session: ClientBase, schema: string): Promise<boolean> {
   if (!(await hasMigrations(session, schema))) return false
-  await assertTrusted(session, schema)
-  return (await assertKnown(session, schema)) === 'current'
+  return (await assertUsable(session, schema)) === 'current'
+}
+
+class NewerJournalError extends EbbError {}
+
+/**
+ * Checks that what the journal says may be executed, and that this version knows it all.
+ *
+ * @throws {EbbError} when it cannot be trusted; when a newer version has migrated it, that is said instead, for what that
+ * has put there looks like the work of strangers
+ */
+export async function assertUsable(session: ClientBase, schema: string): Promise<'current' | 'older'> {
+  await assertTrusted(session, schema).catch(async (error: unknown) => {
+    const known = assertReadable(session, schema).then(() => assertKnown(session, schema))
+    throw await known.then(
+      () => error,
+      (other: unknown) => (other instanceof NewerJournalError ? other : error),
+    )
+  })
+  return assertKnown(session, schema)
 }
 
 async function hasMigrations(session: ClientBase, schema: string): Promise<boolean> {
@@ -61,9 +79,9 @@ export async function assertKnown(session: ClientBase, schema: string): Promise<
   const applied = await appliedNames(session, schema)
   const newer = applied.filter((name) => !known.includes(name))
   if (newer.length === 0) return known.every((name) => applied.includes(name)) ? 'current' : 'older'
-  throw new EbbError(
+  throw new NewerJournalError(
     `the journal in schema ${schema} has been migrated by a newer version of Ebb (${newer.join(', ')}); this is ${VERSION}`,
-    { state: NOTHING_CHANGED, next: 'Use that version or a later one.' },
+    { state: NOTHING_CHANGED, next: 'Update Ebb: use that version or a later one.' },
     'objections',
   )
 }

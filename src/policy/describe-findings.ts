@@ -8,17 +8,23 @@ export type FindingsFormat = 'text' | 'json' | 'prometheus' | 'nagios'
 
 const LEVELS: readonly Level[] = ['critical', 'warning', 'due']
 
-/** For people. */
-export function describeFindings(findings: readonly Finding[]): string[] {
-  if (findings.length === 0) return ['Nothing is due, and nothing is wrong.']
+/** For people. `withConfig`: whether there was one, or only the journal was asked. */
+export function describeFindings(findings: readonly Finding[], withConfig: boolean): string[] {
+  if (findings.length === 0)
+    return [
+      withConfig
+        ? 'Nothing is due, and nothing is wrong.'
+        : 'Nothing is due, and nothing is wrong, as far as the journal knows: there is no config in this folder (--config).',
+    ]
   return columns(findings.map(({ level, code, text }) => [level, code, text]))
 }
 
 /** One line, and what a graph can show, as the plugins of Nagios and its descendants print it. */
-export function findingsForNagios(findings: readonly Finding[]): string {
+export function findingsForNagios(findings: readonly Finding[], withConfig: boolean): string {
   const texts = findings.filter(({ level }) => level !== 'due').map(({ text }) => text.replaceAll('|', '/'))
   const counts = LEVELS.map((level) => `${level}=${countOf(findings, level)}`)
-  return `EBB ${nagiosState(findings)} - ${texts.length === 0 ? 'nothing is wrong' : texts.join('; ')} | ${counts.join(' ')}`
+  const text = texts.length === 0 ? 'nothing is wrong' : texts.join('; ')
+  return `EBB ${nagiosState(findings)} - ${text}${withConfig ? '' : ' (no config was found)'} | ${counts.join(' ')}`
 }
 
 export function nagiosState(findings: readonly Finding[]): 'OK' | 'WARNING' | 'CRITICAL' {

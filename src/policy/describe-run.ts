@@ -67,7 +67,8 @@ function describePolicy(report: PolicyReport, withValues: boolean): string[] {
       const { what, error } = failure
       if (isInterrupted(failure)) return [`ended in the midst of: ${what}; the next run continues it`]
       const { message, details, next } = tellError(error, withValues)
-      return [`failed: ${what}: ${message}`, ...indented([...details, next])]
+      const [first = '', ...rest] = message.split('\n')
+      return [`failed: ${what}: ${first}`, ...indented([...rest, ...details, next])]
     }),
   ]
   const title = lines.length === 0 ? 'nothing was due' : showElapsed(report.milliseconds)
@@ -110,7 +111,7 @@ export function explainRun(plans: readonly PolicyPlan[], gone: readonly string[]
     ...due.map((plan) => explainPolicy(plan, command)),
     ...(gone.length === 0 ? [] : [toText([`-- no longer there: ${gone.join(', ')}`])]),
     toText([
-      `-- ${countPolicies(plans)}; for ${showCount(idle)} nothing is due.`,
+      `-- ${countPolicies(plans)}${idle === 0 ? '' : `; for ${showCount(idle)} nothing is due`}.`,
       `-- Nothing has been changed. To execute: ${command}`,
     ]),
   ].join('\n')
@@ -132,11 +133,17 @@ function explainPolicy({ name, judged, rotation, view, others, notNow, failed }:
     `-- policy of ${name}`,
     ...(notNow === null ? [] : [`-- nothing is removed: ${notNow}`]),
     ...explainObjections(judged?.objections ?? []),
-    ...failed.map(({ what, error }) => `-- failed: ${what}: ${tellError(error).message}`),
+    ...failed.flatMap(({ what, error }) => describePlanFailure(what, error).map((line) => `-- ${line}`)),
   ]
   return [
     toText(heading),
     ...(rotation === null ? [] : [explainRotation(rotation, { command })]),
     ...[...(view === null ? [] : [view]), ...others].map((plan) => explain(plan, { command })),
   ].join('\n')
+}
+
+function describePlanFailure(what: string, error: Error): string[] {
+  const { message, next } = tellError(error)
+  const [first = '', ...rest] = message.split('\n')
+  return [`failed: ${what}: ${first}`, ...indented([...rest, next])]
 }

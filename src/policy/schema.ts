@@ -39,7 +39,12 @@ export function configSchema({ z }: typeof zod): zod.ZodType<ConfigShape> {
   })
 }
 
-const NOT_TEXT = { error: 'expected text' }
+const NOT_TEXT = {
+  error: ({ input }: { readonly input?: unknown }) =>
+    typeof input === 'number'
+      ? `expected text, and ${input} is a number (a time has a unit: ${input} days)`
+      : 'expected text',
+}
 
 type Z = (typeof zod)['z']
 

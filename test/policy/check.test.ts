@@ -73,12 +73,14 @@ describe('what is found', () => {
       { level: 'warning', code: 'gone', table, text: 'one | two' },
       { level: 'due', code: 'expired', table, text: 'three' },
     ]
-    expect(findingsForNagios(findings)).toBe('EBB WARNING - one / two | critical=0 warning=1 due=1')
-    expect(findingsForNagios([])).toBe('EBB OK - nothing is wrong | critical=0 warning=0 due=0')
+    expect(findingsForNagios(findings, true)).toBe('EBB WARNING - one / two | critical=0 warning=1 due=1')
+    expect(findingsForNagios([], false)).toBe(
+      'EBB OK - nothing is wrong (no config was found) | critical=0 warning=0 due=0',
+    )
     const lines = prometheusText(samplesOfFindings([...findings, ...findings]), { database: 'x' }).split('\n')
     expect(lines).toContain('ebb_findings{database="x",level="warning"} 2')
     expect(lines).toContain('ebb_finding{database="x",level="warning",code="gone",table="public.\\"a\\"\\"b\\""} 2')
-    expect(describeFindings([])).toEqual(['Nothing is due, and nothing is wrong.'])
+    expect(describeFindings([], true)).toEqual(['Nothing is due, and nothing is wrong.'])
   })
 })
 

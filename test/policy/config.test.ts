@@ -147,7 +147,7 @@ polices: {}
       "6:22: public.events: pace.windows: '25:00-05:00' is not a time window",
       '6:37: public.events: pace.maxActiv: there is no such key; did you mean maxActive?',
       '7:34: public.logs: purge.where: the condition is empty',
-      '7:48: public.logs: purge.orderBy: expected text',
+      '7:48: public.logs: purge.orderBy: expected text, and 7 is a number (a time has a unit: 7 days)',
       '7:68: public.logs: premake: there is no such key',
       '8:3: public.nothing: the policy says nothing',
       '9:19: public.stale: stale.activity: missing',

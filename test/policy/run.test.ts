@@ -39,7 +39,7 @@ test('what is due is done, table after table, and what is broken is named', asyn
     set role ebb_owner;
     create table public.logs (id int primary key, level text, at timestamptz default now() - interval '60 days');
     insert into public.logs select n, case when n % 2 = 0 then 'debug' else 'error' end from generate_series(1, 1000) n;
-    create table public.plain (at timestamptz);
+    create table public.plain (at timestamptz); create table public.misspelt (created timestamptz);
     reset role; create table public.foreigners (id int); revoke all on public.foreigners from ebb_owner`)
   const folder = await mkdtemp(join(tmpdir(), 'ebb-run-'))
   onTestFinished(() => rm(folder, { recursive: true }))
@@ -48,6 +48,7 @@ test('what is due is done, table after table, and what is broken is named', asyn
     policies: {
       'public.set_1': { ...SET, keepJournal: '7 years' },
       'public.foreigners': { purge: { where: 'id > 0' }, archive: 'none' },
+      'public.misspelt': { purge: { where: 'kreated < now()' }, archive: 'none' },
       'public.set_2': { partition: SET.partition, keep: '40 days' },
       'public.plain': SET,
       'public.logs': { purge: { where: "level = 'debug' and at < now() - interval '30 days'" }, archive: 'none' },
@@ -57,18 +58,21 @@ test('what is due is done, table after table, and what is broken is named', asyn
   await writeFile(file, JSON.stringify(config))
 
   const plan = await ebb(['run', '--config', file, '--url', database.url])
-  expect(plan.code).toBe(3)
-  expect(plan.out).toContain('-- 6 policies; for 0 nothing is due.')
+  expect(plan.code).toBe(1)
+  expect(plan.out).toContain('-- 7 policies.\n')
+  // As PostgreSQL points at it, line by line.
+  const pointed = 'column "kreated" does not exist\n--   kreated < now()\n--   ^\n'
+  expect(plan.out).toContain(pointed.replaceAll('\n--   ', '\n--     '))
   expect((await status(database.url)).sets).toEqual([])
 
   const done = await ebb(['run', '--config', file, '--url', database.url, '--execute'])
   expect(done.out, done.err).toMatch(
-    /6 policies: 3 done\nWith blocking issues: public.foreigners, public.set_2, public.plain\n/,
+    /7 policies: 3 done\nFailed: public.misspelt\nWith blocking issues: public.foreigners, public.set_2, public.plain\n/,
   )
   expect(done.out).toMatch(
     /not-partitioned:public.plain.*\n.*ebb partition public.plain --by at --every '1 month' --keep '40 days'/,
   )
-  expect(done.code).toBe(3)
+  expect(done.code).toBe(1)
   expect(await rowsIn(database, 'public.logs')).toBe(500)
   expect(await rowsIn(database, 'public.set_1')).toBe(1 + 1)
   expect(await rowsIn(database, 'public.set_3')).toBe(1 + 1)
@@ -169,7 +173,7 @@ test('a window and a budget end the work, and partitions are created all the sam
   const words = ['run', '--config', file, '--url', database.url, '--only']
   const { out } = await ebb([...words, 'set_1'])
   expect(out).toContain('-- policy of public.set_1\n-- nothing is removed: it is outside its windows\n')
-  expect(out).toContain('-- 1 policy; for 0 nothing is due.\n')
+  expect(out).toContain('-- 1 policy.\n')
   expect(await ebb([...words, 'set_3'])).toMatchObject({
     code: 2,
     err: expect.stringMatching(

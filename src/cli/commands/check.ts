@@ -30,7 +30,7 @@ export const checkCommand = commandLine(
       const config = file === null ? await readConfigIfAny(env) : await readConfig(file, env)
       const schema = journalSchema ?? config?.journalSchema ?? asked.engine.journalSchema
       const findings = await checkPolicies(asked.target, config, only, { ...asked.engine, journalSchema: schema })
-      show(asked, findings, format)
+      show(asked, findings, format, config !== null)
     } catch (error) {
       if (format !== 'nagios') throw error
       asked.reporter.show('check', [], () => toText([`EBB UNKNOWN - ${tellError(error).message.split('\n')[0]}`]))
@@ -51,19 +51,20 @@ function show(
   { reporter, invocation, notes, target }: Asked<Address>,
   findings: readonly Finding[],
   format: string,
+  withConfig: boolean,
 ): void {
   const samples = samplesOfFindings(findings)
   notes.note(samples, findings.map(troubleOfFinding))
   reporter.show('check', findings, () => {
     switch (format) {
       case 'nagios':
-        return toText([findingsForNagios(findings)])
+        return toText([findingsForNagios(findings, withConfig)])
       case 'prometheus':
         return prometheusText(samples, { database: placeOf(target) })
       case 'json':
         return toText([toJson({ type: 'check', check: findings })])
       default:
-        return toText(describeFindings(findings))
+        return toText(describeFindings(findings, withConfig))
     }
   })
   if (format === 'nagios') invocation.end(NAGIOS[nagiosState(findings)])
