@@ -8,8 +8,8 @@ const common = {
   retry: 0,
 }
 
-// Puts mocks in the place of modules, which would be others' as well where they share them.
-const MOCKED = ['test/requests/requests.test.ts']
+// Put mocks in the place of modules, or measure the memory of their process: others would meet with these, and add to it.
+const ALONE = ['test/requests/requests.test.ts', 'test/archive/s3-store.test.ts']
 
 // What promises a time is measured by itself: beside other tests it would measure them.
 const TIMED = ['test/scenarios/*-live.test.ts']
@@ -27,13 +27,13 @@ export default defineConfig({
           ...common,
           name: 'all',
           include: ['test/**/*.test.ts'],
-          exclude: [...TIMED, ...MOCKED, '**/node_modules/**'],
+          exclude: [...TIMED, ...ALONE, '**/node_modules/**'],
           // The files of a worker share what has been loaded: to load it for each takes a sixth of the time.
           isolate: false,
           ...BESIDE,
         },
       },
-      { test: { ...common, name: 'mocked', include: MOCKED, ...BESIDE } },
+      { test: { ...common, name: 'alone', include: ALONE, ...BESIDE } },
       { test: { ...common, name: 'timed', include: TIMED, maxWorkers: 1, sequence: { groupOrder: 1 } } },
     ],
   },
