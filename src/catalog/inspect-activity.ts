@@ -60,13 +60,13 @@ export async function readLongTransactions(
     client,
     sql`
     select a.pid, concat_ws(', ', nullif(a.application_name, ''), a.usename::text) as who, a.state,
-      extract(epoch from clock_timestamp() - a.xact_start)::float8 as seconds,
+      extract(epoch from statement_timestamp() - a.xact_start)::float8 as seconds,
       exists (select from pg_locks l where l.pid = a.pid and l.granted and l.relation = ${quoted(table).text}::regclass) as "onTable"
     from pg_stat_activity a
     where a.datname = current_database() and a.pid <> pg_backend_pid() and a.backend_type = 'client backend'
-      and a.xact_start < clock_timestamp() - make_interval(secs => ${longSeconds})
+      and a.xact_start < statement_timestamp() - make_interval(secs => ${longSeconds})
     union all
-    select null, p.gid || ', ' || p.owner, 'prepared', extract(epoch from clock_timestamp() - p.prepared)::float8,
+    select null, p.gid || ', ' || p.owner, 'prepared', extract(epoch from statement_timestamp() - p.prepared)::float8,
       -- In pg_locks a prepared transaction keeps the virtual number of the session that prepared it, without a pid;
       -- what ties the two views together is the lock that every transaction holds on its own number.
       exists (select from pg_locks x join pg_locks l on l.virtualtransaction = x.virtualtransaction and l.pid is null

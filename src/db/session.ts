@@ -220,10 +220,18 @@ function configOf(target: Address): pg.ClientConfig {
   return { connectionTimeoutMillis: CONNECT_TIMEOUT_MS, ...KEEP_ALIVE, ...config }
 }
 
-/** Where the database is, as it was named: `db.example.org:5432/shop`. Without user and password. */
+/**
+ * Where the database is, as it was named: `db.example.org:5432/shop`. Without user and password.
+ *
+ * @throws {EbbError} when the connection string cannot be read, or a file that it names
+ */
 export function placeOf(target: Address): string {
-  const { host, port, database } = new pg.Client(configOf(target))
-  return `${host}:${port}/${database ?? ''}`
+  try {
+    const { host, port, database } = new pg.Client(configOf(target))
+    return `${host}:${port}/${database ?? ''}`
+  } catch (error) {
+    throw connectionError(error)
+  }
 }
 
 /** The server or the network is temporarily unavailable. ENOENT: no socket in that directory. */
