@@ -1,6 +1,7 @@
 import { forAMoment } from '../db/for-a-moment.ts'
 import { takingBack } from '../db/savepoint.ts'
-import { readAll, type Session } from '../db/session.ts'
+import { readAll } from '../db/query.ts'
+import type { Session } from '../db/session.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { ident, sql, type Sql } from '../sql/sql.ts'

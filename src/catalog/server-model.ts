@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readOne, readOnePrepared } from '../db/session.ts'
+import { readOne, readOnePrepared } from '../db/query.ts'
 import { sql } from '../sql/sql.ts'
 
 /** The server, the role and the moment, as far as a plan depends on them. */

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { takingBack } from '../db/savepoint.ts'
-import { readAll, readAllPrepared, readOne } from '../db/session.ts'
+import { readAll, readAllPrepared, readOne } from '../db/query.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
 import { LONGEST_NAME, sameName, type TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { sql } from '../sql/sql.ts'
-import { readOne } from './session.ts'
+import { readOne } from './query.ts'
 
 /** The server's clock, in microseconds since the epoch: the only one used for decisions. */
 export async function readClock(session: ClientBase): Promise<bigint> {

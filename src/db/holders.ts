@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAllPrepared } from './session.ts'
+import { readAllPrepared } from './query.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 

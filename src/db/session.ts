@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import pg from 'pg'
-import { EbbError, messageOf, UsageError, type ErrorKind } from '../errors.ts'
 import { OUR_SETTINGS } from '../sql/condition-settings.ts'
-import { literal, type Sql } from '../sql/sql.ts'
+import { literal } from '../sql/sql.ts'
+import { connectionError, connectionLost } from './connection-error.ts'
 import { inOneGo } from './in-one-go.ts'
 import { refuseTransactionPooler } from './pooler.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from './sqlstate.ts'
@@ -172,21 +171,6 @@ export async function withSession<T>(
   }
 }
 
-/** The server or the network went down in the middle of it. */
-export function connectionLost(error: unknown): unknown {
-  if (error instanceof EbbError) return error
-  const reason = messageOf(error)
-  return new EbbError(
-    `the connection was lost (${reason})`,
-    {
-      state: 'Its last transaction has been either committed or rolled back as a whole; the journal records which.',
-      next: 'When the server can be reached, run the same command again: it resumes from there.',
-    },
-    'try later',
-    error,
-  )
-}
-
 /** Makes the settings those of Ebb, in a session that has those of its role and database. */
 export async function applySettings(client: pg.Client, purpose: string): Promise<void> {
   const pairs = [...SETTINGS, ['application_name', `ebb ${purpose}`] as const]
@@ -232,144 +216,4 @@ export function placeOf(target: Address): string {
   } catch (error) {
     throw connectionError(error)
   }
-}
-
-/** The server or the network is temporarily unavailable. ENOENT: no socket in that directory. */
-const AWAY = ['ECONNREFUSED', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ETIMEDOUT', 'EAI_AGAIN', 'ENOENT']
-
-/** Node's codes for an untrusted certificate. */
-const UNTRUSTED = [
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
-  'CERT_HAS_EXPIRED',
-  'CERT_NOT_YET_VALID',
-]
-
-/** Explains why there is no session. The cause is not printed: a connection string may contain a password. */
-function connectionError(error: unknown): Error {
-  const code = codeOf(error)
-  const reason = error instanceof Error ? error.message || String(code) : String(error)
-  const state = 'No session was opened, so nothing has been read or changed.'
-  const refused = (next: string, kind: ErrorKind = 'failed') =>
-    new EbbError(`cannot connect: ${reason}`, { state, next }, kind, error)
-
-  if (code === SQLSTATE.invalidAuthorization && /no encryption/.test(reason))
-    return refused('The server wants TLS, or another user or database: add ?sslmode=require to the connection string.')
-  if (
-    code === SQLSTATE.invalidPassword ||
-    code === SQLSTATE.invalidAuthorization ||
-    /password must be a string/.test(reason)
-  )
-    return refused('Check user and password: --url, DATABASE_URL, PGPASSWORD or the password file.')
-  if (code === SQLSTATE.undefinedDatabase)
-    return refused('Check the database name in --url, DATABASE_URL or PGDATABASE.')
-  if (code === SQLSTATE.tooManyConnections)
-    return refused('Ebb needs three free connections, five for a copy. Try again when some are free.', 'try later')
-  if (code === SQLSTATE.cannotConnectNow)
-    return refused('The server is starting or stopping. Try again in a moment.', 'try later')
-  const whereabouts =
-    'Check that the server runs and that host and port are right: --url, DATABASE_URL, PGHOST, PGPORT.'
-  if ((error as NodeJS.ErrnoException).syscall === 'open')
-    return refused('Check the files that the connection string names: sslrootcert, sslcert, sslkey.', 'usage')
-  if (AWAY.includes(code ?? '') || /timeout expired/.test(reason)) return refused(whereabouts, 'try later')
-  if (code === 'ENOTFOUND') return refused(whereabouts)
-  if (UNTRUSTED.includes(code ?? ''))
-    return refused(
-      'Name the CA that signed the server’s certificate: ?sslmode=verify-full&sslrootcert=<file>. On a trusted network ?sslmode=require also works: it encrypts without verifying.',
-    )
-  if (isConnectionLost(error))
-    return refused(
-      'The server, or a proxy in between, closed the connection while it was being opened. Try again in a moment.',
-      'try later',
-    )
-  if (code === 'ERR_INVALID_URL' || /Invalid URL/i.test(reason))
-    return new UsageError(
-      'the connection string cannot be read',
-      'Write it as postgres://user:password@host:5432/database.',
-      error,
-    )
-  if (/SSL/.test(reason))
-    return refused('Add ?sslmode=disable (or require, verify-full) to the connection string, as the server needs it.')
-  return refused('Check the connection string (--url or DATABASE_URL).')
-}
-
-export interface TransactionOptions {
-  readonly isolation?: 'read committed' | 'repeatable read'
-  readonly readOnly?: boolean
-  /** Settings of the transaction, `name = value`, sent together with its begin. */
-  readonly local?: readonly string[]
-}
-
-/** Runs `work` in a transaction: committed when it returns, rolled back when it throws. */
-export async function inTransaction<T>(
-  session: pg.ClientBase,
-  options: TransactionOptions,
-  work: () => Promise<T>,
-): Promise<T> {
-  await session.query(begin(options))
-  let result: T
-  try {
-    result = await work()
-  } catch (error) {
-    // After a lost connection the server has rolled back already, and the first error has the reason.
-    await session.query('rollback').catch(() => {})
-    throw error
-  }
-  await session.query('commit')
-  return result
-}
-
-function begin({ isolation = 'read committed', readOnly = false, local = [] }: TransactionOptions): string {
-  const beginning = `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'}`
-  return [beginning, ...local.map((setting) => `set local ${setting}`)].join('; ')
-}
-
-/** A read-only transaction: everything `work` reads is from one snapshot. */
-export function inSnapshot<T>(session: pg.ClientBase, work: () => Promise<T>): Promise<T> {
-  return inTransaction(session, { isolation: 'repeatable read', readOnly: true }, work)
-}
-
-/** The only row of a query that always has one. */
-export async function readOne<Row extends object>(session: pg.ClientBase, query: Statement): Promise<Row> {
-  const [row] = await readAll<Row>(session, query)
-  if (row === undefined) throw new Error(`no row from: ${query.text}`)
-  return row
-}
-
-/**
- * The same by a prepared statement, for long questions to the catalogue that are asked of one table after the other: to
- * plan one takes longer than to answer it.
- */
-export function readAllPrepared<Row extends object>(session: pg.ClientBase, query: Sql): Promise<Row[]> {
-  return readAll<Row>(session, prepared(query))
-}
-
-/** The same for one row. */
-export function readOnePrepared<Row extends object>(session: pg.ClientBase, query: Sql): Promise<Row> {
-  return readOne<Row>(session, prepared(query))
-}
-
-/** A statement that a session prepares at its first use. Its text must be the same for every table. */
-export function prepared({ text, values }: Sql): Statement & { readonly name: string } {
-  const name = STATEMENTS.get(text) ?? nameOf(text)
-  STATEMENTS.set(text, name)
-  return { name, text, values }
-}
-
-type Statement = Pick<Sql, 'text' | 'values'>
-
-/** The names of prepared statements, by their texts, which are long. */
-const STATEMENTS = new Map<string, string>()
-
-function nameOf(text: string): string {
-  return `ebb_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`
-}
-
-/** All rows of a query. The row type is not checked. */
-export async function readAll<Row extends object>(session: pg.ClientBase, query: Statement): Promise<Row[]> {
-  return (await session.query<Row & pg.QueryResultRow>(query)).rows
 }

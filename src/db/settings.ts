@@ -1,7 +1,8 @@
 import type { ClientBase } from 'pg'
 import { putBack, putUnder, type ConditionSettings } from '../sql/condition-settings.ts'
 import { inOneGo } from './in-one-go.ts'
-import { inTransaction, type Session } from './session.ts'
+import type { Session } from './session.ts'
+import { inTransaction } from './transaction.ts'
 
 /** Applies the settings of a condition to the open transaction. */
 export async function putSession(session: ClientBase, settings: ConditionSettings): Promise<void> {

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { partitionMap } from '../report/partition-map.ts'
 import { readPartitionMap, type MapEntry } from '../catalog/partitions/inspect-partitions.ts'
-import { readOne } from '../db/session.ts'
+import { readOne } from '../db/query.ts'
 import { showElapsed } from '../text/elapsed.ts'
 import { columns } from '../text/columns.ts'
 import { showBytes, showCount } from '../text/units.ts'

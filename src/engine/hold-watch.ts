@@ -1,4 +1,5 @@
-import { inSnapshot, type Session } from '../db/session.ts'
+import type { Session } from '../db/session.ts'
+import { inSnapshot } from '../db/transaction.ts'
 import { EbbError } from '../errors.ts'
 import { digestOfHolds } from '../journal/holds.ts'
 import { heldRows, heldText, type Hold } from '../plan/language/hold.ts'

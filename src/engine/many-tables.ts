@@ -1,4 +1,4 @@
-import { connectionLost } from '../db/session.ts'
+import { connectionLost } from '../db/connection-error.ts'
 import { isConnectionLost } from '../db/sqlstate.ts'
 import { EbbError, ObjectionsError } from '../errors.ts'
 import type { Plan } from '../plan/language/step.ts'

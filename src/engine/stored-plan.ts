@@ -1,6 +1,7 @@
 import { patiently } from './locks/patiently.ts'
 import { createHash } from 'node:crypto'
-import { inSnapshot, type Session } from '../db/session.ts'
+import type { Session } from '../db/session.ts'
+import { inSnapshot } from '../db/transaction.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { doneSteps, type NewRun, type Run } from '../journal/journal.ts'
 import { intervalText } from '../plan/language/moment.ts'

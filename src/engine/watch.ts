@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readAll, type Session } from '../db/session.ts'
+import { readAll } from '../db/query.ts'
+import type { Session } from '../db/session.ts'
 import { reasonOf } from '../db/sqlstate.ts'
 import type { Emit } from '../events.ts'
 import { sql } from '../sql/sql.ts'

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll } from '../db/session.ts'
+import { readAll } from '../db/query.ts'
 import { SET_COLUMNS } from '../plan/purge/candidate-sql.ts'
 import type { CandidateSet } from '../plan/purge/candidate-set.ts'
 import { quoted, type TableName } from '../sql/names.ts'

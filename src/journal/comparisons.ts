@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAllPrepared, readOne } from '../db/session.ts'
+import { readAllPrepared, readOne } from '../db/query.ts'
 import type { Differences, KeyText } from '../plan/copy/comparison.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll, readOne } from '../db/session.ts'
+import { readAll, readOne } from '../db/query.ts'
 import type { Interval } from '../grid/interval.ts'
 import type { Hold, HoldAround } from '../plan/language/hold.ts'
 import { intervalText } from '../plan/language/moment.ts'

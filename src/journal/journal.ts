@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { forAMoment } from '../db/for-a-moment.ts'
-import { prepared, readAll, readAllPrepared, readOne } from '../db/session.ts'
+import { prepared, readAll, readAllPrepared, readOne } from '../db/query.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { quoted, type TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { prepared, readAll } from '../db/session.ts'
+import { prepared, readAll } from '../db/query.ts'
 import { isLockRefused } from '../db/sqlstate.ts'
 import { EbbError } from '../errors.ts'
 import { display, type TableName } from '../sql/names.ts'

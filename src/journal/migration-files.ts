@@ -1,5 +1,7 @@
 import type { ClientBase } from 'pg'
-import { inTransaction, readAll, type Session } from '../db/session.ts'
+import { readAll } from '../db/query.ts'
+import type { Session } from '../db/session.ts'
+import { inTransaction } from '../db/transaction.ts'
 import type { TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { at, type RunStatus } from './journal.ts'

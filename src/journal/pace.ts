@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { prepared, readOnePrepared } from '../db/session.ts'
+import { prepared, readOnePrepared } from '../db/query.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 import { holderLives } from './lease.ts'

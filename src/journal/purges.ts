@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll, readOne } from '../db/session.ts'
+import { readAll, readOne } from '../db/query.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll } from '../db/session.ts'
+import { readAll } from '../db/query.ts'
 import type { TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { at, hasTable } from './journal.ts'

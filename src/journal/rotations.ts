@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg'
 import { DEPENDENTS } from '../catalog/partitions/parts.ts'
 import { FOREIGN_KEYS, IS_KEY_OF } from '../catalog/references/foreign-key.ts'
-import { readAll } from '../db/session.ts'
+import { readAll } from '../db/query.ts'
 import { displayInterval, parseInterval } from '../grid/interval.ts'
 import { fromText, toText } from '../grid/key.ts'
 import { WRITE_TRIGGER } from '../plan/rotate/archiving.ts'

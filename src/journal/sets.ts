@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll } from '../db/session.ts'
+import { readAll } from '../db/query.ts'
 import type { SetPolicy } from '../plan/language/policy.ts'
 import { fromStored, toStored } from '../plan/language/stored.ts'
 import type { TableName } from '../sql/names.ts'

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { forAMoment } from '../db/for-a-moment.ts'
-import { readAllPrepared } from '../db/session.ts'
+import { readAllPrepared } from '../db/query.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { raw, sql, type Sql } from '../sql/sql.ts'
 

@@ -1,4 +1,5 @@
-import { inTransaction, type Address } from '../db/session.ts'
+import type { Address } from '../db/session.ts'
+import { inTransaction } from '../db/transaction.ts'
 import { isLockRefused, reasonOf } from '../db/sqlstate.ts'
 import { readPatiently } from '../engine/locks/patiently.ts'
 import type { EngineOptions } from '../engine/options.ts'

@@ -1,4 +1,4 @@
-import { planRebuildRollback, planSplitRollback, type RebuildRollbackSituation } from './copy/undo.ts'
+import { planRebuildRollback, planSplitRollback, type RebuildRollbackSituation } from './copy/rollback.ts'
 import { standbyNotes } from './copy/standby-notes.ts'
 import { planRollback, type RollbackPlan, type RollbackSituation } from './partition/rollback.ts'
 import type { SplitSummary } from './split/exchange.ts'

@@ -1,5 +1,6 @@
 import { readUnplannedRows } from '../catalog/partitions/unplanned-rows.ts'
-import { inSnapshot, type Session, type Target } from '../db/session.ts'
+import type { Session, Target } from '../db/session.ts'
+import { inSnapshot } from '../db/transaction.ts'
 import { readPatiently } from '../engine/locks/patiently.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import { retirable } from '../engine/runs/retired.ts'

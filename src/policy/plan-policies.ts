@@ -1,6 +1,7 @@
 import { findTable } from '../catalog/table/read-table.ts'
 import { readServer, type ServerModel } from '../catalog/server-model.ts'
-import { inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
+import { withSession, type Session, type Target } from '../db/session.ts'
+import { inSnapshot } from '../db/transaction.ts'
 import { planStaleOf } from '../engine/commands/purge-stale.ts'
 import { mark } from '../engine/commands/mark.ts'
 import { view } from '../engine/commands/view.ts'

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import { REPLICA_IDENTITY, SENDINGS, type ReplicaIdentity, type Sending } from '../../src/catalog/table/published.ts'
-import { readOne } from '../../src/db/session.ts'
+import { readOne } from '../../src/db/query.ts'
 import { refusals } from '../../src/plan/table/published.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'

@@ -6,7 +6,7 @@ import {
   type GraphReference,
   type ReferenceGraph,
 } from '../../src/catalog/references/reference-graph.ts'
-import { inSnapshot } from '../../src/db/session.ts'
+import { inSnapshot } from '../../src/db/transaction.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'

@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import { readReferenceGraph } from '../../src/catalog/references/reference-graph.ts'
-import { inSnapshot, openSession } from '../../src/db/session.ts'
+import { openSession } from '../../src/db/session.ts'
+import { inSnapshot } from '../../src/db/transaction.ts'
 import { measureLookUps } from '../../src/engine/purge/reference-cost.ts'
 import { planCascade } from '../../src/plan/references/cascade.ts'
 import { test } from '../support/database.ts'

@@ -1,6 +1,7 @@
 import { describe, expect } from 'vitest'
 import { readServer } from '../../src/catalog/server-model.ts'
-import { inSnapshot, withSession, type Session } from '../../src/db/session.ts'
+import { withSession, type Session } from '../../src/db/session.ts'
+import { inSnapshot } from '../../src/db/transaction.ts'
 import type { AnyCommand } from '../../src/engine/command.ts'
 import { commandOf } from '../../src/engine/commands/registry.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'

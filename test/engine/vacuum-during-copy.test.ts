@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
-import { readOne, type Session } from '../../src/db/session.ts'
+import { readOne } from '../../src/db/query.ts'
+import type { Session } from '../../src/db/session.ts'
 import { withVacuumBehind } from '../../src/engine/copy/vacuum-behind.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'

@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { readAll } from '../../src/db/session.ts'
+import { readAll } from '../../src/db/query.ts'
 import { sliceOfList, type ListWalk } from '../../src/plan/purge/version-list.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'

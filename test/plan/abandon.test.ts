@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { planAbandonRebuild, planLeaving } from '../../src/plan/copy/undo.ts'
+import { planAbandonRebuild, planLeaving } from '../../src/plan/copy/abandon.ts'
 import { planAbandon } from '../../src/plan/partition/abandon.ts'
 import { planAbandonPurge, planPurge } from '../../src/plan/purge/purge.ts'
 import { dropTable } from '../../src/sql/drop-table.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Publication } from '../../src/catalog/table/table-model.ts'
-import { planRebuildRollback } from '../../src/plan/copy/undo.ts'
+import { planRebuildRollback } from '../../src/plan/copy/rollback.ts'
 import { planRebuild } from '../../src/plan/copy/rebuild.ts'
 import { planPartition } from '../../src/plan/partition/partition.ts'
 import { planRollback } from '../../src/plan/partition/rollback.ts'

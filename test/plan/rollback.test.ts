@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { planRebuildRollback } from '../../src/plan/copy/undo.ts'
+import { planRebuildRollback } from '../../src/plan/copy/rollback.ts'
 import { planRollback, type RollbackSituation } from '../../src/plan/partition/rollback.ts'
 import { dropTable } from '../../src/sql/drop-table.ts'
 import { foreignKey, inbound, named, primaryKey, sequence, server, table, trigger, view } from '../support/models.ts'

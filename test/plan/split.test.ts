@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { planSplitRollback } from '../../src/plan/copy/undo.ts'
+import { planSplitRollback } from '../../src/plan/copy/rollback.ts'
 import { planSplit } from '../../src/plan/split/split.ts'
 import { dropTable } from '../../src/sql/drop-table.ts'
 import {

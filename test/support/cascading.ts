@@ -1,5 +1,7 @@
 import { readReferenceGraph } from '../../src/catalog/references/reference-graph.ts'
-import { inSnapshot, inTransaction, readAll, readOne, type Session } from '../../src/db/session.ts'
+import { readAll, readOne } from '../../src/db/query.ts'
+import type { Session } from '../../src/db/session.ts'
+import { inSnapshot, inTransaction } from '../../src/db/transaction.ts'
 import {
   changesBetween,
   countChanges,

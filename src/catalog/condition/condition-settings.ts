@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAllPrepared } from '../../db/session.ts'
+import { readAllPrepared } from '../../db/query.ts'
 import { OUR_SETTINGS, type ConditionSettings } from '../../sql/condition-settings.ts'
 import { sql } from '../../sql/sql.ts'
 

@@ -1,7 +1,7 @@
 import { EXPLAIN, explained } from '../explain.ts'
 import { takingBack } from '../../db/savepoint.ts'
 import type { Session } from '../../db/session.ts'
-import { readOne } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
 import { putSession } from '../../db/settings.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError, messageOf, UsageError } from '../../errors.ts'

@@ -1,5 +1,6 @@
 import { within } from '../../db/savepoint.ts'
-import { readOne, type Session } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { putSession } from '../../db/settings.ts'
 import { codeOf, reasonOf } from '../../db/sqlstate.ts'
 import { UsageError } from '../../errors.ts'

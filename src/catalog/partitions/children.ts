@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAllPrepared, readOne } from '../../db/session.ts'
+import { readAllPrepared, readOne } from '../../db/query.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 

@@ -1,4 +1,5 @@
-import { readOne, type Session } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { explained } from '../explain.ts'

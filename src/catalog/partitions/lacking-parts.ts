@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { IS_KEY_OF } from '../references/foreign-key.ts'
 import { INDEX_TAIL } from '../table/table-parts.ts'

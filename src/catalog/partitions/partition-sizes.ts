@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
 import type { TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { ESTIMATED_ROWS, RELATION_NAME } from '../table/json-parts.ts'

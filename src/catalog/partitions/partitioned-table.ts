@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAllPrepared } from '../../db/session.ts'
+import { readAllPrepared } from '../../db/query.ts'
 import type { KeyKind, Position } from '../../grid/key.ts'
 import { distinctNames, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'

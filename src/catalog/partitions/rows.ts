@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { within } from '../../db/savepoint.ts'
-import { readOne } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
 import { SQLSTATE } from '../../db/sqlstate.ts'
 import { fromText, type KeyKind, type Position } from '../../grid/key.ts'
 import { quoted, type TableName } from '../../sql/names.ts'

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { readClock } from '../../db/clock.ts'
-import { readAll } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
 import { coveredUntil, type Span } from '../../grid/gaps.ts'
 import { displayPosition, positionOf, type KeyKind, type Position } from '../../grid/key.ts'
 import { quoted, type TableName } from '../../sql/names.ts'

@@ -1,4 +1,5 @@
-import { readAll, readOne, type Session } from '../../db/session.ts'
+import { readAll, readOne } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { ESTIMATED_ROWS } from '../table/json-parts.ts'

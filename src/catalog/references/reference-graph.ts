@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readOne } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { literal, raw, sql } from '../../sql/sql.ts'
 import { ESTIMATED_ROWS } from '../table/json-parts.ts'

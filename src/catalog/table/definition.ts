@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { readAll, type Session } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import type { TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { REFERS_TO } from '../references/foreign-key.ts'

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { within } from '../../db/savepoint.ts'
-import { readOne } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
 import { quoted } from '../../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../../sql/sql.ts'
 import type { TableModel } from './table-model.ts'

@@ -1,4 +1,5 @@
-import { readAllPrepared, type Session } from '../../db/session.ts'
+import { readAllPrepared } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import type { TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 

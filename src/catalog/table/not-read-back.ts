@@ -1,4 +1,5 @@
-import { readAll, type Session } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import type { TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 

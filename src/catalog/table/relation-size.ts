@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAllPrepared } from '../../db/session.ts'
+import { readAllPrepared } from '../../db/query.ts'
 import type { TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { ESTIMATED_ROWS } from './json-parts.ts'

@@ -1,4 +1,5 @@
-import { readAllPrepared, type Session } from '../../db/session.ts'
+import { readAllPrepared } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { REFERS_TO } from '../references/foreign-key.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'

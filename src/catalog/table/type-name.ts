@@ -1,12 +1,13 @@
-import { readOne, type Session } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError, NOTHING_CHANGED } from '../../errors.ts'
 import { sql } from '../../sql/sql.ts'
 
 // The type of a column as a receipt has it becomes part of a statement, so it must be the name of a type and nothing else.
 // PostgreSQL's own grammar for that is what `to_regtype` applies to the whole text. But it passes over comments, and takes
-// numbers: outside of quoted names there may only be what `format_type` writes. Without other quotes, quoted names are
-// told with certainty.
+// numbers (findings/to-regtype-takes-a-number-for-a-type.sh): outside of quoted names there may only be what `format_type`
+// writes. Without other quotes, quoted names are told with certainty.
 
 const QUOTED = /"[^"]*"/g
 /** Of what a name consists, with a modifier or brackets: `timestamp(3) with time zone`, `numeric(3,-2)`, `text[]`. */

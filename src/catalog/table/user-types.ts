@@ -1,4 +1,5 @@
-import { readAll, type Session } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { raw, sql } from '../../sql/sql.ts'
 
 /** A type that is not one of PostgreSQL's own, which can be altered without touching a row. */

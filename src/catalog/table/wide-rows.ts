@@ -1,5 +1,6 @@
 import { within } from '../../db/savepoint.ts'
-import { readAll, readOne, type Session } from '../../db/session.ts'
+import { readAll, readOne } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { putSession } from '../../db/settings.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { quoted, type TableName } from '../../sql/names.ts'

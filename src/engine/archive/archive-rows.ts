@@ -1,15 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
-import { readTypesOfColumns, type UserType } from '../../catalog/table/user-types.ts'
-import { readTable } from '../../catalog/table/read-table.ts'
-import type { TableModel } from '../../catalog/table/table-model.ts'
 import { NotExactError } from '../../archive/content/not-exact.ts'
 import { writeObjects, type Written } from '../../archive/content/write-objects.ts'
 import { receiptDigest, receiptText } from '../../archive/receipt-text.ts'
 import type { Store } from '../../archive/store.ts'
 import { readClock } from '../../db/clock.ts'
 import { readSystemIdentifier } from '../../catalog/server-model.ts'
-import { inTransaction, readAll, readOne, type Session } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { putSession, putSessionBack } from '../../db/settings.ts'
 import { EbbError } from '../../errors.ts'
 import { beginArchive, recordReceipt, type ReceiptEntry } from '../../journal/archives.ts'
@@ -17,21 +16,13 @@ import { sentColumns } from '../../plan/archive/formats.ts'
 import { archiveId, RECEIPT, tableFolder } from '../../plan/archive/names.ts'
 import { RECEIPT_FORMAT, type ArchivedTable, type Encoding, type Receipt } from '../../plan/archive/receipt.ts'
 import type { ArchiveRequest } from '../../plan/archive/request.ts'
-import {
-  copyStatement,
-  countRows,
-  endOfKey,
-  from,
-  fromKeys,
-  type Relation,
-  type RowsToArchive,
-} from '../../plan/archive/rows.ts'
+import { copyStatement, countRows, type Relation, type RowsToArchive } from '../../plan/archive/rows.ts'
 import { writtenUnder } from '../../plan/archive/settings.ts'
-import { shapeOf, type Shape } from '../../plan/archive/shape.ts'
+import { type Shape } from '../../plan/archive/shape.ts'
 import { canonicalJson } from '../../plan/language/stored.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
-import { display, quoted, type TableName } from '../../sql/names.ts'
-import { raw, sql, type Sql } from '../../sql/sql.ts'
+import { display, quoted } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
 import { VERSION } from '../../package.ts'
 import type { TableContext } from '../table-context.ts'
 import { copyRows } from './copy-rows.ts'
@@ -40,6 +31,7 @@ import { whileReadingBack, type ReadBack } from './read-back.ts'
 import { removeLeftovers } from './leftovers.ts'
 import { readSections, withGroups } from './sections.ts'
 import { sumOf } from './sum-of.ts'
+import { archivedAs, readRange, readRelation } from './read-relation.ts'
 
 // Archives rows. Invariants:
 //
@@ -198,53 +190,6 @@ async function archiveTable(
 /** So much is read in some tenths of a second. */
 const CHEAP_BYTES = 128 * 1024 * 1024
 
-interface ReadRelation {
-  readonly relation: Relation
-  readonly shape: Shape
-  readonly key: readonly string[] | null
-  readonly bytes: number
-}
-
-/** @throws {EbbError} if another relation has the name by now */
-async function readRelation({ session, server }: TableContext, rows: RowsToArchive): Promise<ReadRelation> {
-  const { table, oid } = rows
-  const model = await readTable(session, table, server.version)
-  if (model?.oid !== oid || (model.kind !== 'table' && model.kind !== 'partitioned table'))
-    throw new EbbError(`${display(table)} has changed since the plan was made: it is another relation, or gone`, {
-      state: 'Nothing has been archived, and nothing removed.',
-      next: 'Find out which other session works on it, and run the command again.',
-    })
-  const { numbers, bytes } = await readOne<{ numbers: number[]; bytes: number }>(
-    session,
-    sql`
-    select array(select attnum from pg_attribute where attrelid = ${oid}::oid and attnum > 0 and not attisdropped order by attnum) as numbers,
-      (select coalesce(sum(pg_table_size(l)), 0)::float8 from unnest(${raw(LEAVES)}) l) as bytes
-    from pg_class c where c.oid = ${oid}::oid`,
-  )
-  const relation = { table, kind: model.kind }
-  const shape = withTypes(
-    shapeOf({ ...model, name: archivedAs(rows) }, numbers),
-    await readTypesOfColumns(session, oid),
-  )
-  return { relation, shape, key: keyOf(model), bytes }
-}
-
-function withTypes({ columns, ...shape }: Shape, all: readonly (UserType & { readonly column: string })[]): Shape {
-  const typed = columns.map((column) => {
-    const own = all.filter((type) => type.column === column.name)
-    const types = own.map(({ name, kind, parts }) => ({ name, kind, parts }))
-    return types.length === 0 ? column : { ...column, types }
-  })
-  return { ...shape, columns: typed }
-}
-
-// The tree of a plain table is empty.
-const LEAVES = `case when c.relkind = 'p' then array(select relid::oid from pg_partition_tree(c.oid) where isleaf) else array[c.oid] end`
-
-function keyOf({ constraints }: TableModel): readonly string[] | null {
-  return constraints.find(({ type }) => type === 'primary key')?.columns ?? null
-}
-
 async function count({ session }: TableContext, relation: Relation, { chosen }: RowsToArchive): Promise<number> {
   return (await readOne<{ rows: number }>(session, countRows(relation, chosen))).rows
 }
@@ -267,30 +212,9 @@ function assertCounted(
   )
 }
 
-async function readRange(
-  { session }: TableContext,
-  relation: Relation,
-  { chosen, keys }: RowsToArchive,
-  key: readonly string[] | null,
-  cheap: boolean,
-): Promise<ArchivedTable['key']> {
-  if (keys !== undefined) return rangeOf(session, fromKeys(keys), keys.columns)
-  return key === null || (chosen !== null && !cheap) ? null : rangeOf(session, from(relation, chosen), key)
-}
-
-async function rangeOf(session: Session, rows: Sql, columns: readonly string[]): Promise<ArchivedTable['key']> {
-  const [first] = await readAll<{ key: string[] }>(session, endOfKey(rows, columns, 'first'))
-  const [last] = await readAll<{ key: string[] }>(session, endOfKey(rows, columns, 'last'))
-  return first === undefined || last === undefined ? null : { columns, first: first.key, last: last.key }
-}
-
 function describe(rows: RowsToArchive) {
   const { oid, partitionOf, where, horizon } = rows
   return { ...archivedAs(rows), oid, partitionOf, where, horizon }
-}
-
-function archivedAs({ table, as = table }: RowsToArchive): TableName {
-  return as
 }
 
 function fingerprintOf({ columns, ddl }: Shape): string {

@@ -1,4 +1,5 @@
-import { readAll, type Session } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import type { ArchivedObject, Encoding } from '../../plan/archive/receipt.ts'
 import { sectionsOf, type RowsToArchive, type Section } from '../../plan/archive/rows.ts'
 import { own } from '../../sql/operators.ts'

@@ -1,5 +1,6 @@
 import { hasWiderRow, type Selected } from '../../catalog/table/wide-rows.ts'
-import { inSnapshot, type Session } from '../../db/session.ts'
+import type { Session } from '../../db/session.ts'
+import { inSnapshot } from '../../db/transaction.ts'
 import { EbbError, NOTHING_CHANGED } from '../../errors.ts'
 import { tooWideForParquet } from '../../plan/archive/objections.ts'
 import { MOST_ROW_BYTES } from '../../plan/archive/parquet/statements.ts'

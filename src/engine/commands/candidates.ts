@@ -1,7 +1,7 @@
 import { momentLiteral } from '../../plan/language/moment.ts'
 import { Refusal, type Command, type Planning } from '../command.ts'
 import { readKeyColumns } from '../purge/candidates/key-columns.ts'
-import { inSnapshot } from '../../db/session.ts'
+import { inSnapshot } from '../../db/transaction.ts'
 import { completeSet, registerSet, setById, type StoredSet } from '../../journal/candidates.ts'
 import { endRun } from '../../journal/journal.ts'
 import {

@@ -3,7 +3,8 @@ import { readLeafFacts, type LeafModel } from '../../catalog/partitions/purge-le
 import { readPresentTable } from '../../catalog/table/read-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
-import { inSnapshot, type Session } from '../../db/session.ts'
+import type { Session } from '../../db/session.ts'
+import { inSnapshot } from '../../db/transaction.ts'
 import { isRefused } from '../../plan/purge/chosen-rows.ts'
 import {
   columnObjection,

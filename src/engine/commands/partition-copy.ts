@@ -1,4 +1,4 @@
-import { inSnapshot } from '../../db/session.ts'
+import { inSnapshot } from '../../db/transaction.ts'
 import type { RebuildPlan } from '../../plan/copy/summary.ts'
 import { planPartitionByCopy, type CopyRequest, type CopySituation } from '../../plan/partition/partition-copy.ts'
 import { copying, readKeptRows } from '../copy/run.ts'

@@ -2,7 +2,7 @@ import { readCondition, readRowEstimate } from '../../catalog/condition/conditio
 import { readPresentTable } from '../../catalog/table/read-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import { readPrivileges, readTakenNames } from '../../catalog/situation.ts'
-import { inSnapshot } from '../../db/session.ts'
+import { inSnapshot } from '../../db/transaction.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
 import { planRebuild, type RebuildRequest, type RebuildSituation } from '../../plan/copy/rebuild.ts'
 import type { RebuildPlan } from '../../plan/copy/summary.ts'

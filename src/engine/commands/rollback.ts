@@ -1,5 +1,5 @@
 import { readTable } from '../../catalog/table/read-table.ts'
-import { inSnapshot } from '../../db/session.ts'
+import { inSnapshot } from '../../db/transaction.ts'
 import { UsageError } from '../../errors.ts'
 import { archivesOfRun } from '../../journal/archives.ts'
 import { endRun, runById, type Run } from '../../journal/journal.ts'

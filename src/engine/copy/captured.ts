@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { prepared, readAllPrepared, readOnePrepared } from '../../db/session.ts'
+import { prepared, readAllPrepared, readOnePrepared } from '../../db/query.ts'
 import { EbbError } from '../../errors.ts'
 import { at } from '../../journal/journal.ts'
 import { gapOf, isWayBack } from '../../plan/copy/capture.ts'

@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg'
-import { readOne, type Session } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { at } from '../../journal/journal.ts'
 import type { CopyWork, Transport } from '../../plan/copy/work.ts'

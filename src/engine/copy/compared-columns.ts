@@ -1,4 +1,5 @@
-import { readAllPrepared, readOnePrepared, type Session } from '../../db/session.ts'
+import { readAllPrepared, readOnePrepared } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import type { ComparedColumn } from '../../plan/copy/comparison.ts'
 import type { CopyKey } from '../../plan/copy/key.ts'
 import { quoted, type TableName } from '../../sql/names.ts'

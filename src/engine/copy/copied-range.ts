@@ -1,6 +1,7 @@
 import { explained, type PlanNode } from '../../catalog/explain.ts'
 import { NEVER_NULL } from '../../catalog/table/json-parts.ts'
-import { readAll, type Session } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { underSettings } from '../../db/settings.ts'
 import type { CopyWork } from '../../plan/copy/work.ts'
 import { quoted } from '../../sql/names.ts'

@@ -1,4 +1,6 @@
-import { inTransaction, readOnePrepared, type Session } from '../../db/session.ts'
+import { readOnePrepared } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { gapOf } from '../../plan/copy/capture.ts'
 import type { CopyWork } from '../../plan/copy/work.ts'

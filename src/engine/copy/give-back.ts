@@ -1,5 +1,5 @@
 import { inOneGo } from '../../db/in-one-go.ts'
-import { inTransaction } from '../../db/session.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { codeOf, reasonOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError } from '../../errors.ts'
 import { forgetProgress } from '../../journal/journal.ts'

@@ -1,5 +1,7 @@
 import { NEVER_NULL } from '../../catalog/table/json-parts.ts'
-import { inTransaction, readAll, type Session } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { putSession } from '../../db/settings.ts'
 import { EbbError } from '../../errors.ts'
 import type { CopyWork } from '../../plan/copy/work.ts'

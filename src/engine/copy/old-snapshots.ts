@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readAllPrepared, readOne } from '../../db/session.ts'
+import { readAllPrepared, readOne } from '../../db/query.ts'
 import { EbbError } from '../../errors.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import { Standstill } from '../locks/standstill.ts'

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClientBase } from 'pg'
-import { inTransaction, readOne } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { codeOf, isLockRefused, reasonOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError } from '../../errors.ts'
 import { assertLease, renewLease } from '../../journal/lease.ts'

@@ -1,4 +1,6 @@
-import { inTransaction, readAll, readOne, readOnePrepared, type Session } from '../../db/session.ts'
+import { readAll, readOne, readOnePrepared } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { askUnder, putSession } from '../../db/settings.ts'
 import { workClock } from '../../db/work-clock.ts'
 import { EbbError } from '../../errors.ts'

@@ -1,4 +1,6 @@
-import { inTransaction, readAll, type Session } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { at } from '../../journal/journal.ts'
 import type { CopyWork } from '../../plan/copy/work.ts'
 import { display } from '../../sql/names.ts'

@@ -1,5 +1,6 @@
 import { describeHolder, readHolders, type Holder } from '../../db/holders.ts'
-import { readAll, withSession, type Session, type Target } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import { withSession, type Session, type Target } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError, NOTHING_CHANGED } from '../../errors.ts'
 import type { Observer } from '../../events.ts'

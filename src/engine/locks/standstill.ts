@@ -1,5 +1,6 @@
 import { ownPorts } from '../../db/own-ports.ts'
-import { readAll, readOne, type Session } from '../../db/session.ts'
+import { readAll, readOne } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 

@@ -2,7 +2,9 @@ import { readPartitionSizes, type PartitionSize } from '../../catalog/partitions
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
 import { calendarKind } from '../../catalog/table/calendar-kind.ts'
 import { readClock } from '../../db/clock.ts'
-import { inSnapshot, readAll, type Session, type Target } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import type { Session, Target } from '../../db/session.ts'
+import { inSnapshot } from '../../db/transaction.ts'
 import type { KeyKind } from '../../grid/key.ts'
 import { paceIntervals, type PaceInterval } from '../../journal/pace-intervals.ts'
 import {

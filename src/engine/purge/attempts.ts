@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeHolder, readHolders } from '../../db/holders.ts'
-import { inTransaction, readAll } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { askUnder, underSettings } from '../../db/settings.ts'
 import { isLockRefused } from '../../db/sqlstate.ts'
 import { EbbError } from '../../errors.ts'

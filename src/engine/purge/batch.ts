@@ -1,5 +1,7 @@
 import { inOneGo } from '../../db/in-one-go.ts'
-import { inTransaction, readOne, type Session } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { underSettings } from '../../db/settings.ts'
 import { assertLease } from '../../journal/lease.ts'

@@ -1,4 +1,5 @@
-import { readAll, type Session } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { isListed, isSealed } from '../../plan/purge/version-list.ts'
 import { usesAddresses } from '../../plan/purge/walk.ts'

@@ -1,6 +1,7 @@
 import { readPresentTable, resolveTable } from '../../catalog/table/read-table.ts'
 import { readServer } from '../../catalog/server-model.ts'
-import { inSnapshot, type Target } from '../../db/session.ts'
+import type { Target } from '../../db/session.ts'
+import { inSnapshot } from '../../db/transaction.ts'
 import { UsageError } from '../../errors.ts'
 import type { Interval } from '../../grid/interval.ts'
 import { DEFAULT_SCHEMA } from '../../journal/journal.ts'

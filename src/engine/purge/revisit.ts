@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { inTransaction, readAll } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { underSettings } from '../../db/settings.ts'
 import { workClock } from '../../db/work-clock.ts'
 import { assertLease } from '../../journal/lease.ts'

@@ -1,4 +1,6 @@
-import { inTransaction, readOne, type Session } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { noteOutcome } from '../../journal/journal.ts'
 import { assertLease } from '../../journal/lease.ts'

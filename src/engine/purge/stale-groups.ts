@@ -3,7 +3,8 @@ import { readPresentTable } from '../../catalog/table/read-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { within } from '../../db/savepoint.ts'
-import { readOne, type Session } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import type { StaleParents } from '../../plan/purge/mark.ts'
 import {
   countGroups,

@@ -1,4 +1,4 @@
-import { inTransaction } from '../../db/session.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { workClock } from '../../db/work-clock.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { forgetRangesOf, lastWalked } from '../../journal/purges.ts'

@@ -1,6 +1,7 @@
 import { readRunway } from '../../catalog/partitions/runway.ts'
 import { resolveTable } from '../../catalog/table/read-table.ts'
-import { inSnapshot, inTransaction, withSession, type Session, type Target } from '../../db/session.ts'
+import { withSession, type Session, type Target } from '../../db/session.ts'
+import { inSnapshot, inTransaction } from '../../db/transaction.ts'
 import { UsageError } from '../../errors.ts'
 import { journalExists } from '../../journal/journal.ts'
 import { migrateJournal } from '../../journal/migrate.ts'

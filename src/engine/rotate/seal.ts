@@ -1,4 +1,5 @@
-import { readOne, type Session } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { at } from '../../journal/journal.ts'
 import { WRITE_TRIGGER } from '../../plan/rotate/archiving.ts'

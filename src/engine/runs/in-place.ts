@@ -1,4 +1,5 @@
-import { readOne, type Session } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
 import { renameBack } from '../../plan/table/rename-back.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'

@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg'
-import { readAll, type Session } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { at } from '../../journal/journal.ts'
 import type { Capture } from '../../plan/copy/capture.ts'
 import type { TableName } from '../../sql/names.ts'

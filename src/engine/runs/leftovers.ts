@@ -1,14 +1,8 @@
 import { readServer } from '../../catalog/server-model.ts'
 import { backendPid } from '../../db/pooler.ts'
-import {
-  inSnapshot,
-  inTransaction,
-  readAll,
-  readOne,
-  withSession,
-  type Session,
-  type Target,
-} from '../../db/session.ts'
+import { readAll, readOne } from '../../db/query.ts'
+import { withSession, type Session, type Target } from '../../db/session.ts'
+import { inSnapshot, inTransaction } from '../../db/transaction.ts'
 import { at } from '../../journal/journal.ts'
 import { planLeftovers, type Leftover } from '../../plan/copy/leftovers.ts'
 import type { OnlineStep, Plan, ShortLockStep } from '../../plan/language/step.ts'

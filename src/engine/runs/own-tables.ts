@@ -1,4 +1,5 @@
-import { readAll, type Session } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { at, journalExists } from '../../journal/journal.ts'
 import { allBegunRetirements } from '../../journal/rotations.ts'
 import type { TableName } from '../../sql/names.ts'

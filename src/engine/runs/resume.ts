@@ -1,4 +1,5 @@
-import { inSnapshot, type Target } from '../../db/session.ts'
+import type { Target } from '../../db/session.ts'
+import { inSnapshot } from '../../db/transaction.ts'
 import { doneSteps, type Run } from '../../journal/journal.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import { commandOf } from '../commands/registry.ts'

@@ -1,5 +1,6 @@
 import { readRelationSizes, type RelationSize } from '../../catalog/table/relation-size.ts'
-import { inSnapshot, withSession, type Session, type Target } from '../../db/session.ts'
+import { withSession, type Session, type Target } from '../../db/session.ts'
+import { inSnapshot } from '../../db/transaction.ts'
 import { archivesOfRun } from '../../journal/archives.ts'
 import { journalExists, runById } from '../../journal/journal.ts'
 import { fromStored } from '../../plan/language/stored.ts'

@@ -1,6 +1,7 @@
 import { readRunway, type Runway } from '../../catalog/partitions/runway.ts'
 import { readUnplannedRows, type UnplannedRows } from '../../catalog/partitions/unplanned-rows.ts'
-import { inSnapshot, type Session, type Target } from '../../db/session.ts'
+import type { Session, Target } from '../../db/session.ts'
+import { inSnapshot } from '../../db/transaction.ts'
 import { archivesInProgress } from '../../journal/archives.ts'
 import { holdsInForce } from '../../journal/holds.ts'
 import { doneSteps, journalExists, recentRuns, type Run, type RunStatus } from '../../journal/journal.ts'

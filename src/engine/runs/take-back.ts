@@ -1,7 +1,7 @@
 import type { Session } from '../../db/session.ts'
 import { EbbError, NOTHING_CHANGED, UsageError } from '../../errors.ts'
 import { doneSteps, endRun, type Run } from '../../journal/journal.ts'
-import { planFinishing, planLeaving } from '../../plan/copy/undo.ts'
+import { planFinishing, planLeaving } from '../../plan/copy/abandon.ts'
 import type { Plan, Step } from '../../plan/language/step.ts'
 import { fromStored } from '../../plan/language/stored.ts'
 import { display } from '../../sql/names.ts'

@@ -1,4 +1,4 @@
-import { readOne } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { assertLease } from '../../journal/lease.ts'
 import type { DropIndexStep, IndexStep } from '../../plan/language/step.ts'

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeHolder, readHolders } from '../../db/holders.ts'
-import { readAll, type Session } from '../../db/session.ts'
+import { readAll } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { codeOf, isConnectionLost, reasonOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'

@@ -1,4 +1,4 @@
-import { readOne } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
 import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError, messageOf } from '../../errors.ts'
 import type { DryRunStep } from '../../plan/language/step.ts'

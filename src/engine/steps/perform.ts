@@ -1,5 +1,5 @@
 import { inOneGo } from '../../db/in-one-go.ts'
-import { inTransaction } from '../../db/session.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { assertLease } from '../../journal/lease.ts'
 import type { AloneStep, OnlineStep, ShortLockStep, Step, WholeStep } from '../../plan/language/step.ts'
 import type { PaceSummary } from '../../pacing/summary.ts'

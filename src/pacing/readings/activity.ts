@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readOnePrepared } from '../../db/session.ts'
+import { readOnePrepared } from '../../db/query.ts'
 import { sql } from '../../sql/sql.ts'
 
 /**

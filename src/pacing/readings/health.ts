@@ -1,6 +1,6 @@
 import type { ClientBase, QueryArrayConfig } from 'pg'
 import { readConditionSettings } from '../../catalog/condition/condition-settings.ts'
-import { inTransaction } from '../../db/session.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { putSession } from '../../db/settings.ts'
 import { isConnectionLost, reasonOf } from '../../db/sqlstate.ts'
 import { failureOf, withoutCredentials } from '../../text/url.ts'

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAllPrepared } from '../../db/session.ts'
+import { readAllPrepared } from '../../db/query.ts'
 import { raw, sql, type Sql } from '../../sql/sql.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { BlockedSession, Vacuum } from '../reading.ts'

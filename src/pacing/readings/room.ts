@@ -1,5 +1,6 @@
 import { backendPid } from '../../db/pooler.ts'
-import { readOne, type Session } from '../../db/session.ts'
+import { readOne } from '../../db/query.ts'
+import type { Session } from '../../db/session.ts'
 import { UNUSED } from '../../db/shared-sessions.ts'
 import { sql } from '../../sql/sql.ts'
 import type { RoomReading } from '../room.ts'

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAllPrepared, readOne, readOnePrepared } from '../../db/session.ts'
+import { readAllPrepared, readOne, readOnePrepared } from '../../db/query.ts'
 import { sql } from '../../sql/sql.ts'
 import type { ReplicaLag, SlotWal } from '../reading.ts'
 

@@ -4,7 +4,7 @@ import type { OnlineStep, Plan, ShortLockStep } from '../language/step.ts'
 import { dropGuard } from '../partition/abandon.ts'
 import { online } from '../table/shadow.ts'
 import { captureObjects, dropHelpers } from './capture.ts'
-import { plan, release } from './undo.ts'
+import { plan, release } from './release.ts'
 
 /** What a run has left behind that the journal does not know: its tables were dropped, or restored without their rows. */
 export interface Leftover {

@@ -6,7 +6,7 @@ import { online } from '../table/shadow.ts'
 import { dropHelpers } from './capture.ts'
 import { archiveLeftOut } from './left-out-archive.ts'
 import type { RebuildSummary } from './summary.ts'
-import { plan, release } from './undo.ts'
+import { plan, release } from './release.ts'
 
 /** What is still there of a finished copy. */
 export interface KeptForRollback {

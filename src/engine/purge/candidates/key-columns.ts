@@ -1,6 +1,7 @@
 import { TELLABLE } from '../../../catalog/table/json-parts.ts'
 import type { TableModel } from '../../../catalog/table/table-model.ts'
-import { readAll, type Session } from '../../../db/session.ts'
+import { readAll } from '../../../db/query.ts'
+import type { Session } from '../../../db/session.ts'
 import { copyKeyOf } from '../../../plan/copy/key.ts'
 import type { KeyWalkColumn } from '../../../plan/purge/work.ts'
 import { quoted } from '../../../sql/names.ts'

@@ -1,4 +1,5 @@
-import { readOne, type Session } from '../../../db/session.ts'
+import { readOne } from '../../../db/query.ts'
+import type { Session } from '../../../db/session.ts'
 import { sql } from '../../../sql/sql.ts'
 
 /** A schema that does not exist yet will be ours. */

@@ -1,4 +1,5 @@
-import { readAll, readOne, type Session } from '../../../db/session.ts'
+import { readAll, readOne } from '../../../db/query.ts'
+import type { Session } from '../../../db/session.ts'
 import { askUnder } from '../../../db/settings.ts'
 import { driftStatement, sliceStatement, type RecordedWalk } from '../../../plan/purge/positions.ts'
 import type { PurgeLeaf, PurgeWork } from '../../../plan/purge/work.ts'
