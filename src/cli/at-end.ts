@@ -4,6 +4,7 @@ import type { Sample } from '../report/metrics.ts'
 import type { Trouble } from '../report/troubles.ts'
 import type { Hooks } from '../requests/hooks.ts'
 import type { Place } from '../requests/metrics-port.ts'
+import { failureOf } from '../text/url.ts'
 import { kindOfExitCode, type End } from './exit-codes.ts'
 import type { Log } from './log.ts'
 import type { LiveRun } from './metrics-server.ts'
@@ -77,7 +78,7 @@ export class AtEnd implements Notes {
       ...end,
       outcome: kindOfExitCode(end.exitCode),
       ...{ tables: record.tables(), samples: record.samples(), troubles: record.troubles },
-    })
+    }).catch((error: unknown) => [`the hooks were not told: ${failureOf(error)}`])
     for (const line of wrong) this.log.warn(line)
   }
 }

@@ -4,8 +4,17 @@ export function withoutCredentials(text: string): { url: URL; headers: Record<st
   const { username, password } = url
   url.username = url.password = ''
   if (username === '' && password === '') return { url, headers: {} }
-  const pair = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')
+  const pair = Buffer.from(`${decoded(username)}:${decoded(password)}`).toString('base64')
   return { url, headers: { authorization: `Basic ${pair}` } }
+}
+
+/** A password may have a percent sign that stands for itself. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
 }
 
 /** Why a fetch failed: its message may contain the URL, its code does not. */
