@@ -12,16 +12,24 @@ export async function inOneGo<const Answers extends readonly unknown[]>(
   session: Client,
   ask: () => { readonly [Place in keyof Answers]: Promise<Answers[Place]> },
 ): Promise<Answers> {
-  // A property of pg.Client from 8.23 on, not yet in its types; it may be changed between queries.
-  const line = session as Client & { pipeline: boolean }
-  const before = line.pipeline
-  line.pipeline = true
+  pipelined(session, 1)
   try {
     const asked = ask()
     const failure = (await Promise.allSettled(asked)).find((answer) => answer.status === 'rejected')
     if (failure !== undefined) throw failure.reason
     return await Promise.all(asked)
   } finally {
-    line.pipeline = before
+    pipelined(session, -1)
   }
+}
+
+/** How often it is under way in a session: the last to end is the one that ends pipelining. */
+const UNDER_WAY = new WeakMap<Client, number>()
+
+function pipelined(session: Client, more: 1 | -1): void {
+  const underWay = (UNDER_WAY.get(session) ?? 0) + more
+  UNDER_WAY.set(session, underWay)
+  // A property of pg.Client from 8.23 on, not yet in its types; it may be changed between queries.
+  const line = session as Client & { pipeline: boolean }
+  line.pipeline = underWay > 0
 }

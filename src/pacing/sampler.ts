@@ -136,7 +136,7 @@ export class Sampler {
     }
   }
 
-  /** A reading pipelines its queries, so it has the session to itself. */
+  /** A reading has the session to itself: a user’s health check is asked in a transaction, which may fail. */
   private oneByOne(work: () => Promise<void>): Promise<void> {
     const done = this.under.then(work)
     this.under = done.catch(() => {})

@@ -1,12 +1,13 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished } from 'vitest'
 import { describeRun } from '../../src/policy/describe-run.ts'
 import { kindOf } from '../../src/policy/outcome.ts'
 import { findPolicies } from '../../src/policy/plan-policies.ts'
 import { policiesOfProgram } from '../../src/policy/read-config.ts'
-import { runPolicies } from '../../src/policy/run-policies.ts'
+import { runPolicies, timeLimit } from '../../src/policy/run-policies.ts'
 import { ebb } from '../cli/support.ts'
 import { test, type Database } from '../support/database.ts'
 import { ACCESS_KEY, S3Server } from '../support/s3-server.ts'
@@ -69,6 +70,12 @@ async function configOf(policies: object): Promise<string[]> {
 async function countOf(database: Database, what: string): Promise<number> {
   return (await database.admin<{ n: number }>(`select count(*)::int as n from ${what}`)).rows[0]?.n ?? -1
 }
+
+test('a time that is longer than a timer can be is not up at once', async () => {
+  const limit = timeLimit(40 * 86_400_000)
+  await sleep(20)
+  expect(limit.aborted).toBe(false)
+})
 
 test('a purge whose time is up ends with its batch, says so, and is continued', async ({ database }) => {
   await database.admin(`
