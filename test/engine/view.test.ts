@@ -1,11 +1,11 @@
 import { expect } from 'vitest'
 import { type ViewOrder } from '../../src/engine/commands/view.ts'
-import { ident, raw, sql } from '../../src/sql/sql.ts'
+import { ident, raw, sql, type Sql } from '../../src/sql/sql.ts'
 import { companion, quoted, type TableName } from '../../src/sql/names.ts'
 import { test, type Database } from '../support/database.ts'
-import { quietly, written } from '../support/tool.ts'
+import { monthly, quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
-import { keepView, planViewOf } from '../support/commands.ts'
+import { keepView, partition, planViewOf } from '../support/commands.ts'
 
 const NOTHING: ViewOrder = { name: null, hideMarked: null, expired: null, keep: null }
 const KEEP = { by: 'at', interval: { count: 30, unit: 'day' } } as const
@@ -82,6 +82,26 @@ test('is updated by the same command: columns, conditions, readers', async ({ da
   await keep(database, table, { keep: KEEP })
   expect(await mayRead()).toBe(false)
   expect(await idsOf(database, plan.view)).toContain(5)
+})
+
+test.for([
+  ['its condition', (view: Sql) => sql`create or replace view ${view} with (security_invoker) as table notes`],
+  ['whose privileges it has', (view: Sql) => sql`alter view ${view} reset (security_invoker)`],
+] as const)('one that was redefined by hand is known: %s', async ([, byHand], { database, skip }) => {
+  if (database.version < 150_000) return skip('there is no security_invoker before 15')
+  const table = await notes(database)
+  const order = { ...NOTHING, expired: `at < timestamptz '2020-01-01' and "Order" ~ '\\d' -- it's so`, keep: KEEP }
+  const { plan } = await keep(database, table, order)
+  const seen = () => planViewOf(database.url, written(table), order, quietly())
+  expect(await seen()).toMatchObject({ isCurrent: true })
+  // A change of the table's names leads the view to the new one, and that is no other definition.
+  await partition(database.url, written(table), monthly({ by: 'at' }), quietly())
+  expect(await seen()).toMatchObject({ isCurrent: true })
+  await database.admin(sql`set search_path to ${ident(table.schema)}`.text)
+  await database.admin(byHand(quoted(plan.view)).text)
+  expect(await seen()).toMatchObject({ isCurrent: false })
+  await keep(database, table, order)
+  expect(await seen()).toMatchObject({ isCurrent: true })
 })
 
 test('never replaces another view, nor a column that others may use', async ({ database }) => {

@@ -30,7 +30,7 @@ describe('the step', () => {
 
   test('now() is evaluated by each query, and operators are PostgreSQL’s own', () => {
     expect(sqlOf(planOf(), 'view')[0]).toBe(
-      `create or replace view "public"."events_live" with (security_invoker = true) as select "id", "at", "kind" from "public"."events" where ("at" operator(pg_catalog.>=) (pg_catalog.now() operator(pg_catalog.-) interval '1 day'))`,
+      `create or replace view "public"."events_live" with (security_invoker=true) as select "id", "at", "kind" from "public"."events" where ("at" operator(pg_catalog.>=) (pg_catalog.now() operator(pg_catalog.-) interval '1 day'))`,
     )
   })
 
@@ -74,6 +74,34 @@ describe('the step', () => {
 
     expect(sqlOf(plan, 'view')[0]).toContain('view "My.sch""ema"."Li""ve" with')
     expect(sqlOf(plan, 'view')[0]).toContain(`from ${AWFUL_SQL} where`)
+  })
+})
+
+describe('one that is there', () => {
+  const options = ['security_invoker=true']
+  const print = '4f2a'
+  const known = (version: number, by: string) =>
+    planOf({
+      print,
+      existing: {
+        ...ours,
+        options,
+        comment: `Kept by ebb view: without rows older than 1 day by at (as PostgreSQL ${version} prints it: ${by})`,
+      },
+    })
+
+  test('is left alone as long as PostgreSQL prints it as it did', () => {
+    expect(known(17, print)).toMatchObject({ isCurrent: true })
+  })
+
+  test('is replaced where it was redefined by hand, and the plan says so', () => {
+    expect(known(17, '5b6c')).toMatchObject({ isCurrent: false })
+    expect(known(17, '5b6c').notes.join('\n')).toMatch('public.events_live was redefined by hand, and is replaced')
+  })
+
+  test('is made anew after an upgrade, for another version may print it otherwise', () => {
+    expect(known(16, '5b6c')).toMatchObject({ isCurrent: false })
+    expect(known(16, '5b6c').notes.join('\n')).not.toMatch('by hand')
   })
 })
 

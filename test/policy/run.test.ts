@@ -220,6 +220,12 @@ test('a view is kept as its policy says, and no command removes rows before the 
   expect(await codes(held)).toEqual(['view'])
   expect((await run(database.url, { ...held, execute: true })).policies).toMatchObject([{ view: { runId: '2' } }])
   expect(await rowsIn(database, 'public.logs_live where more is null')).toBe(50)
+  // By hand, its comment stays as it was.
+  await database.admin('create or replace view public.logs_live as select id, level, at, more from public.logs')
+  expect(await codes(held)).toEqual(['view'])
+  expect((await run(database.url, { ...held, execute: true })).policies).toMatchObject([{ view: { runId: '3' } }])
+  expect(await rowsIn(database, 'public.logs_live')).toBe(50)
+  expect(await codes(held)).toEqual([])
 
   // By hand neither; and leaving it out is no way around it.
   const words = ['purge', 'public.logs', '--where', purge.where, '--no-archive', '--execute', '--url', database.url]

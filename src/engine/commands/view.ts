@@ -1,11 +1,19 @@
 import { readCondition, readRowEstimate } from '../../catalog/condition/condition.ts'
 import { readPresentTable, readTable } from '../../catalog/table/read-table.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
 import { readOne } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
 import { inSnapshot } from '../../db/transaction.ts'
 import { endRun } from '../../journal/journal.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
-import { planAbandonView, planView, type ViewPlan, type ViewRequest, type ViewSituation } from '../../plan/view/view.ts'
+import {
+  planAbandonView,
+  planView,
+  printOf,
+  type ViewPlan,
+  type ViewRequest,
+  type ViewSituation,
+} from '../../plan/view/view.ts'
 import { companion, type TableName } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 import { parsePredicate } from '../../sql/predicate.ts'
@@ -59,12 +67,14 @@ async function readSituation(
   await session.query('set local row_security = on')
   if (expired !== null) await readRowEstimate(session, table, expired, condition.settings)
   const name = nameOf(table, given)
+  const existing = (await readTable(session, name, server.version)) ?? null
   return {
     server,
     journalSchema,
     table: model,
     name,
-    existing: (await readTable(session, name, server.version)) ?? null,
+    existing,
+    print: existing?.kind === 'view' ? await readPrint(session, existing) : null,
     expired,
     condition,
     mayCreate: await mayCreateIn(session, name.schema),
@@ -74,6 +84,10 @@ async function readSituation(
 function nameOf(table: TableName, given: WrittenName | null): TableName {
   if (given === null) return { schema: table.schema, name: companion(table.name, '_live') }
   return { schema: given.schema ?? table.schema, name: given.name }
+}
+
+async function readPrint(session: Session, { oid }: TableModel): Promise<string> {
+  return (await readOne<{ print: string }>(session, sql`select ${printOf(sql`${oid}::oid`)} as print`)).print
 }
 
 async function mayCreateIn(session: Session, schema: string): Promise<boolean> {

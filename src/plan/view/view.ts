@@ -5,7 +5,7 @@ import { displayInterval, type Interval } from '../../grid/interval.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import type { Predicate } from '../../sql/predicate.ts'
 import { putBack, putUnder } from '../../sql/condition-settings.ts'
-import { ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
+import { dollarQuoted, ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { abandonment, endTheRun } from '../language/abandonment.ts'
 import { conditionObjections, describeReading } from '../table/objections/condition.ts'
 import { exclusive } from '../language/locks.ts'
@@ -34,6 +34,8 @@ export interface ViewSituation {
   readonly name: TableName
   /** The existing relation with the view's name. */
   readonly existing: TableModel | null
+  /** The print of its definition (`printOf`); null where there is none. */
+  readonly print: string | null
   /** `expired`, as parsed by PostgreSQL's grammar. */
   readonly expired: Predicate | null
   readonly condition: ConditionFacts
@@ -42,7 +44,7 @@ export interface ViewSituation {
 
 export interface ViewPlan extends Plan {
   readonly view: TableName
-  /** Whether the view is as this would make it, by its comment, its columns and who may read it. */
+  /** Whether the view is as this would make it, by its comment, its definition, its columns and who may read it. */
   readonly isCurrent: boolean
 }
 
@@ -59,7 +61,7 @@ export function planView(situation: ViewSituation, request: ViewRequest): ViewPl
     goal: `keep ${display(name)}, a view of ${display(table.name)}`,
     table: table.name,
     view: name,
-    isCurrent: objections.length === 0 && existing !== null && isKept(existing, table, commentOf(conditions)),
+    isCurrent: objections.length === 0 && existing !== null && isKept(situation, existing, conditions),
     dependents: [],
   }
   if (objections.length > 0) return { ...base, objections, evidence: [], notes: serverNotes(server), steps: [] }
@@ -129,7 +131,7 @@ function viewStep(situation: ViewSituation, conditions: readonly Hidden[], isNew
       ...(expired === null ? [] : putUnder(condition.settings)),
       definition(situation, conditions).text,
       ...(expired === null ? [] : putBack(condition.settings)),
-      sql`comment on view ${quoted(name)} is ${literal(commentOf(conditions))}`.text,
+      comment(situation, conditions).text,
       ...(isNew ? ownership(name, table.owner, situation.server.role) : []),
       ...readingRights(situation),
     ],
@@ -140,7 +142,31 @@ function commentOf(conditions: readonly Hidden[]): string {
   return `${KEPT}: without rows ${conditions.map(({ words }) => words).join(', or ')}`
 }
 
-function isKept(existing: TableModel, table: TableModel, comment: string): boolean {
+/**
+ * The end of the comment, by which a view that was redefined by hand is known: what PostgreSQL prints of the definition,
+ * hashed. Another major version may print it otherwise; then it is not known, and made anew once.
+ */
+function printedBy({ version }: ServerModel): string {
+  return ` (as PostgreSQL ${Math.floor(version / 10_000)} prints it: `
+}
+
+/** An expression: the hash of what PostgreSQL prints of a view, which is a regclass. */
+export function printOf(view: Sql): Sql {
+  return sql`pg_catalog.to_hex(pg_catalog.hashtextextended(pg_catalog.pg_get_viewdef(${view}), 0))`
+}
+
+// What is printed is known only once the view is there.
+function comment({ server, name }: ViewSituation, conditions: readonly Hidden[]): Sql {
+  const view = literal(quoted(name).text)
+  const words = literal(commentOf(conditions) + printedBy(server))
+  const print = printOf(sql`${view}::pg_catalog.regclass`)
+  const code = sql`begin
+  execute pg_catalog.format('comment on view %s is %L', ${view}, pg_catalog.concat(${words}, ${print}, ')'));
+end`
+  return sql`do ${dollarQuoted(code.text)}`
+}
+
+function isKept({ table, server, print }: ViewSituation, existing: TableModel, conditions: readonly Hidden[]): boolean {
   const columnsOf = ({ columns }: TableModel) => columns.map(({ name, type }) => `${ident(name).text} ${type}`).join()
   const readersOf = (one: TableModel) =>
     readers(one)
@@ -148,15 +174,24 @@ function isKept(existing: TableModel, table: TableModel, comment: string): boole
       .sort()
       .join()
   return (
-    existing.comment === comment &&
+    existing.comment === `${commentOf(conditions)}${printedBy(server)}${print})` &&
+    optionsOn(server).every((option) => existing.options.includes(option)) &&
     existing.owner === table.owner &&
     columnsOf(existing) === columnsOf(table) &&
     readersOf(existing) === readersOf(table)
   )
 }
 
+function optionsOn({ version }: ServerModel): string[] {
+  return version >= SECURITY_INVOKER_FROM ? ['security_invoker=true'] : []
+}
+
 function definition({ server, table, name }: ViewSituation, conditions: readonly Hidden[]): Sql {
-  const options = raw(server.version >= SECURITY_INVOKER_FROM ? ' with (security_invoker = true)' : '')
+  const options = raw(
+    optionsOn(server)
+      .map((option) => ` with (${option})`)
+      .join(''),
+  )
   const columns = join(table.columns.map((column) => ident(column.name)))
   const where = raw(conditions.map(({ shown }) => `(${shown})`).join(' and '))
   return sql`create or replace view ${quoted(name)}${options} as select ${columns} from ${quoted(table.name)} where ${where}`
@@ -263,9 +298,15 @@ function existingObjections(existing: TableModel, table: TableModel): Objection[
   ]
 }
 
-function notesOn({ server, table, name }: ViewSituation): string[] {
+function notesOn({ server, table, name, existing, print }: ViewSituation): string[] {
+  const isRedefined = existing?.comment?.includes(printedBy(server)) === true && !existing.comment.endsWith(`${print})`)
   return [
     ...serverNotes(server),
+    ...(isRedefined
+      ? [
+          `${display(name)} was redefined by hand, and is replaced; to keep it as it is, give it another comment, and Ebb's view another name`,
+        ]
+      : []),
     `run this command again when ${display(table.name)} gains a column, or its grants change`,
     ...(server.version >= SECURITY_INVOKER_FROM
       ? [`row-level security and privileges of ${display(table.name)} apply to the role that reads ${display(name)}`]

@@ -346,6 +346,7 @@ export function viewSituation(overrides: Partial<ViewSituation> = {}): ViewSitua
     table: table(),
     name: named('events_live'),
     existing: null,
+    print: null,
     expired: null,
     condition: condition(),
     mayCreate: true,
