@@ -19,7 +19,11 @@ export function bundle(input: Readonly<Record<string, string>>, folder: string) 
   } satisfies InputOptions & { output: OutputOptions }
 }
 
-/** What the package has: the library, and the command line. */
-export const SHIPPED = { index: 'src/index.ts', cli: 'src/cli/main.ts' }
+/** What the package has: the library, the command line, and what that starts as a process of its own. */
+export const SHIPPED = {
+  index: 'src/index.ts',
+  cli: 'src/cli/main.ts',
+  'replace-file': 'src/cli/replace-file-program.ts',
+}
 
 export default bundle(SHIPPED, 'dist')

@@ -65,9 +65,8 @@ export class AtEnd implements Notes {
   // Loaded where they are wanted only.
   private async writeMetrics(file: string, end: End): Promise<void> {
     const { writeMetrics } = await import('./metrics.ts')
-    await writeMetrics(file, this.run, this.record.samples(), end).catch((error: unknown) => {
-      this.log.warn(`the metrics were not written to ${file}: ${reasonOf(error)}; what it had before stays there`)
-    })
+    const why = await writeMetrics(file, this.run, this.record.samples(), end).catch(reasonOf)
+    if (why !== null) this.log.warn(`the metrics were not written to ${file}: ${why}; what it had before stays there`)
   }
 
   private async tellHooks(end: End): Promise<void> {

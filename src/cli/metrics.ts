@@ -1,17 +1,26 @@
 import { prometheusText, type Sample } from '../report/metrics.ts'
 import type { OfRun } from './notes.ts'
 import type { End } from './exit-codes.ts'
-import { replaceFile } from './replace-file.ts'
+import { fileURLToPath } from 'node:url'
+import { PACKAGE } from '../package.ts'
+import { runBounded } from './bounded-program.ts'
 
-/** Writes the metrics of a run that has ended. */
+/** A file that is not written by then is given up: a mount may not answer. */
+const TIMEOUT_MS = 10_000
+
+const PROGRAM = fileURLToPath(new URL('dist/replace-file.js', PACKAGE))
+
+/** Writes the metrics of a run that has ended. Returns what went wrong, null if nothing did. */
 export async function writeMetrics(
   file: string,
   { command, database }: OfRun,
   samples: readonly Sample[],
   end: End,
-): Promise<void> {
+  timeoutMs = TIMEOUT_MS,
+): Promise<string | null> {
   const all = [...lastRun(end), ...samples]
-  await replaceFile(file, prometheusText(all.map(ofCommand(command)), { database }), FOR_ALL)
+  const text = prometheusText(all.map(ofCommand(command)), { database })
+  return runBounded(process.execPath, [PROGRAM, file, FOR_ALL], text, timeoutMs)
 }
 
 /** What a check has found belongs to the database. */
@@ -28,4 +37,4 @@ function lastRun({ exitCode, milliseconds }: End): Sample[] {
 }
 
 /** Whoever collects metrics is another user, and they are no secret. */
-const FOR_ALL = 0o644
+const FOR_ALL = '644'

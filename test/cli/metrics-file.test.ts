@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test as plainTest } from 'vitest'
+import { expect, onTestFinished, test as plainTest, vi } from 'vitest'
+import { writeMetrics } from '../../src/cli/metrics.ts'
 import { display, quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
@@ -90,6 +91,27 @@ test('is replaced whole once a command has been carried out, and by nothing else
   expect((await readdir(disk.folder)).sort()).toEqual(['ebb.prom', 'filler'])
   const { rows } = await database.admin(sql`select count(*)::int as n from ${quoted(table)}`)
   expect(rows).toEqual([{ n: 1970 }])
+})
+
+plainTest('a file system that does not answer holds up neither hooks nor the end', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'ebb-metrics-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  // What opens a file of metrics waits for ever, and nothing but SIGKILL ends it.
+  const hang = join(folder, 'hang.cjs')
+  await writeFile(
+    hang,
+    `const fs = require('node:fs/promises')
+    fs.open = () => new Promise(() => setInterval(() => {}, 1e9))
+    process.on('SIGTERM', () => {})
+    require('node:module').syncBuiltinESMExports()`,
+  )
+  vi.stubEnv('NODE_OPTIONS', `--require ${hang}`)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const file = join(folder, 'ebb.prom')
+  const end = { exitCode: 0, milliseconds: 1, error: null } as const
+  const why = await writeMetrics(file, { command: 'check', database: 'x' }, [], end, 500)
+  expect(why).toBe('it was not done within 0.5 s, and was killed')
+  expect(await readdir(folder)).toEqual(['hang.cjs'])
 })
 
 plainTest('a file that no collector would read is refused, for it would be replaced', async () => {

@@ -2,8 +2,8 @@ import { endedForHooks, type Ended } from '../../report/ended.ts'
 import { toJson } from '../../report/json.ts'
 import { nameOf } from '../../requests/option.ts'
 import { HOOKS, type Hook, type Hooks } from '../../requests/hooks.ts'
+import { runBounded } from '../bounded-program.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
-import { tellCommand } from './tell-command.ts'
 import { tellWebhook } from './tell-webhook.ts'
 
 // Hooks are told once a command has ended, all at once. Whatever one does, nothing about how the command ended changes.
@@ -35,6 +35,6 @@ async function tellHook(
   if (hook === null) return null
   const why = await ('url' in hook
     ? tellWebhook(hook.url, content, timeoutMs)
-    : tellCommand(hook.command, content, timeoutMs))
+    : runBounded('/bin/sh', ['-c', hook.command], content, timeoutMs))
   return why === null ? null : `the hook --${nameOf(HOOKS[name].flags)}: ${why}`
 }

@@ -1,38 +1,47 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { oneLine } from '../../text/comment.ts'
-import { hostsOnly } from '../../text/redact.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { oneLine } from '../text/comment.ts'
+import { hostsOnly } from '../text/redact.ts'
 
 /**
- * Runs a command in the shell, with JSON on its standard input. Returns what went wrong, null if nothing did: how it ended, and
- * the last line of its standard error. What it starts in the background is not waited for.
+ * Runs a program with a text on its standard input. Returns what went wrong, null if nothing did: how it ended, and the last
+ * line of its standard error. What it starts in the background is not waited for. When its time is up it is killed with all it
+ * has started, and not waited for either: what waits for a file system that does not answer cannot be killed.
  */
-export async function tellCommand(command: string, content: string, timeoutMs: number): Promise<string | null> {
+export async function runBounded(
+  program: string,
+  args: readonly string[],
+  input: string,
+  timeoutMs: number,
+): Promise<string | null> {
   // A process group of its own, so that all of it can be ended.
-  const child = spawn('/bin/sh', ['-c', command], { stdio: ['pipe', 'ignore', 'pipe'], detached: true })
+  const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'pipe'], detached: true })
   const said = lastOf(child)
   // It need not read.
   child.stdin.on('error', () => {})
-  child.stdin.end(content)
+  child.stdin.end(input)
   const kill = () => killGroup(child)
   process.once('exit', kill)
-  let late = false
-  const timer = setTimeout(() => {
-    late = true
-    kill()
-  }, timeoutMs)
+  const inTime = new AbortController()
+  const end = once(child, 'exit', { signal: inTime.signal }) as Promise<[number | null, NodeJS.Signals | null]>
   try {
-    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
-    if (late) return `it was not done within ${timeoutMs / 1000} s, and was killed`
+    const ended = await Promise.race([end, sleep(timeoutMs, null, { signal: inTime.signal })])
+    if (ended === null) {
+      kill()
+      return `it was not done within ${timeoutMs / 1000} s, and was killed`
+    }
+    const [code, signal] = ended
     return code === 0 ? null : `it ended with ${code ?? signal}${said()}`
   } catch (error) {
     return `it could not be started (${(error as NodeJS.ErrnoException).code})`
   } finally {
-    clearTimeout(timer)
+    inTime.abort()
     process.off('exit', kill)
     // Others may hold the other ends.
     child.stdin.destroy()
     child.stderr.destroy()
+    child.unref()
   }
 }
 
