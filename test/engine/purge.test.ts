@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest'
+import type { Event } from '../../src/events.ts'
 import { batchStatement, rangeStatement } from '../../src/plan/purge/batch.ts'
 import { ALONE } from '../../src/plan/purge/work.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -241,6 +242,35 @@ test('the vacuum waits for the pace, like a batch', async ({ database }) => {
   expect(vacuumed).toEqual([0, 0])
   await until(async () => (await vacuumsOf(database, table)) === 1)
 })
+
+test('a vacuum gives way to who alters the table, and is done afterwards', async ({ database }) => {
+  const table = await made(database, '(id int primary key)', 'select generate_series(1, 200)')
+  const [holder, application] = [await database.session('holder'), await database.session('application')]
+  // ANALYZE stands still in it for as long as the lock is held.
+  const code = ident(database.table('stalls').schema, 'stalls')
+  await application.query(sql`create function ${code}(id int) returns int immutable language plpgsql as
+    $$ begin while not pg_try_advisory_xact_lock_shared(77) loop perform pg_sleep(0.02); end loop; return id; end $$`)
+  await application.query(sql`create index on ${quoted(table)} (${code}(id))`)
+  await holder.query('select pg_advisory_lock(77)')
+  const notes: string[] = []
+  const observer = (event: Event) => void (event.type === 'note' && notes.push(event.text))
+  const purging = purgeRows(database, table, purgeRequest('id <= 150', { vacuum: true }), { observer })
+  await until(async () => (await stalled(database)) === 1)
+  await application.query(sql`alter table ${quoted(table)} add column more int`)
+  await holder.query('select pg_advisory_unlock(77)')
+  await purging
+  expect(notes).toEqual([
+    expect.stringMatching(/^the vacuum was cancelled, because pid \d+ \(application\) was waiting/),
+  ])
+  await until(async () => (await vacuumsOf(database, table)) > 0)
+})
+
+async function stalled(database: Database): Promise<number> {
+  const { rowCount } = await database.admin(
+    "select from pg_stat_activity where datname = current_database() and query like 'vacuum%' and wait_event = 'PgSleep'",
+  )
+  return rowCount ?? 0
+}
 
 async function vacuumsOf(database: Database, { name }: TableName): Promise<number> {
   const { rows } = await database.admin<{ n: number }>(

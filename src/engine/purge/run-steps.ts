@@ -12,6 +12,7 @@ import type { CheckStep, PurgeStep, VacuumStep } from '../../plan/language/step.
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { EbbError } from '../../errors.ts'
+import { givingWay } from '../locks/give-way.ts'
 import type { RunContext } from '../table-context.ts'
 import { countLeft, countRemaining } from './check.ts'
 import { comeBack } from './revisit.ts'
@@ -79,9 +80,12 @@ function capital(text: string): string {
 /** As an autovacuum would: at full speed it would be felt. */
 const GENTLE = "set vacuum_cost_delay = '2ms'; set vacuum_cost_limit = 200"
 
+/** How often a vacuum is begun that others have to wait for. */
+const MOST_TRIES = 3
+
 /**
  * Vacuums a table from which rows have gone, once it is this run's turn. One that
- * cannot be locked is left to others: their vacuum does the same.
+ * cannot be locked is left to others: their vacuum does the same. So is one that others keep waiting for.
  */
 export async function vacuum(
   { table, whole, statements, settings = {} }: VacuumStep,
@@ -103,7 +107,16 @@ export async function vacuum(
   session.on('notice', tell)
   try {
     await session.query(GENTLE)
-    for (const statement of inSession(settings, statements)) await session.query(statement)
+    for (let tries = 1; ; tries++) {
+      const other = await givingWay(context, async () => {
+        for (const statement of inSession(settings, statements)) await session.query(statement)
+      })
+      if (other === null) break
+      const next = tries < MOST_TRIES ? 'it is begun again' : 'it is left to autovacuum'
+      observer({ type: 'note', text: `the vacuum was cancelled, because ${other} was waiting for its lock; ${next}` })
+      if (tries === MOST_TRIES) break
+      await turns.turn(null)
+    }
   } catch (error) {
     if (codeOf(error) !== SQLSTATE.undefinedTable) throw error
     observer({ type: 'note', text: `${display(table)} is not there any more, so it is not vacuumed` })

@@ -211,7 +211,7 @@ export function vacuumSteps(
     title: `vacuum and analyze ${display(name)}`,
     because: `frees the space of ${left} for reuse, and refreshes the planner statistics`,
     locks: [{ table: name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
-    cost: 'reads what has changed, at autovacuum speed; skipped where nothing has changed, or another vacuum is running',
+    cost: 'reads what has changed, at autovacuum speed; skipped where nothing has changed, or another vacuum is running; cancelled for a session that waits for its lock',
     table: name,
     whole: false,
     // Truncating the file would need ACCESS EXCLUSIVE, which is replayed on replicas.
