@@ -2,6 +2,7 @@ import type { RetiredTable } from '../engine/runs/retired.ts'
 import type { DetachedPartition, StatusReport } from '../engine/runs/status.ts'
 import type { UnplannedRows } from '../catalog/partitions/unplanned-rows.ts'
 import { describeUnplanned } from '../plan/rotate/unplanned-rows.ts'
+import type { Objection } from '../plan/language/objection.ts'
 import { sameName, display, type TableName } from '../sql/names.ts'
 import { showBytes, showCount } from '../text/units.ts'
 import type { PolicyPlan } from './plan-policies.ts'
@@ -41,6 +42,7 @@ const LEVELS: readonly Level[] = ['critical', 'warning', 'due']
 export function findingsOf(checked: Checked): Finding[] {
   const found = [
     ...checked.status.sets.flatMap(ofRunway),
+    ...ofReplica(checked.plans),
     ...checked.plans.flatMap(ofPlan),
     ...checked.defaults.map(({ table, unplanned }) =>
       finding('warning', 'default-rows', table, describeUnplanned(unplanned)),
@@ -68,10 +70,25 @@ function ofRunway({ table, runway }: StatusReport['sets'][number]): Finding[] {
     : []
 }
 
-function ofPlan({ table, judged, rotation, view, failed }: PolicyPlan): Finding[] {
+/** Nothing is planned on a replica: said once, not of each policy. */
+function ofReplica(plans: readonly PolicyPlan[]): Finding[] {
+  const text = 'this server is a replica, where no rotation can be planned: connect to the primary to learn what is due'
+  return plans.flatMap(objectionsOf).some(isReplica) ? [finding('warning', 'blocked:replica', null, text)] : []
+}
+
+function isReplica({ code }: Objection): boolean {
+  return code === 'replica'
+}
+
+function objectionsOf({ judged, rotation, view }: PolicyPlan): readonly Objection[] {
+  return [judged, rotation, view].flatMap((plan) => plan?.objections ?? [])
+}
+
+function ofPlan(plan: PolicyPlan): Finding[] {
+  const { table, judged, rotation, view, failed } = plan
   const name = display(table)
   const [create, retire, premake] = [rotation?.create ?? [], rotation?.retire ?? [], rotation?.policy?.premake ?? 1]
-  const objections = [judged, rotation, view].flatMap((plan) => plan?.objections ?? [])
+  const objections = objectionsOf(plan).filter((one) => !isReplica(one))
   const leftovers = (rotation?.leftovers ?? []).filter(({ begun }) => begun.grace === null)
   const interrupted = (rotation?.finalize.length ?? 0) + leftovers.length
   return [
@@ -136,10 +153,10 @@ function ofRun(run: StatusReport['runs'][number], now: Date): Finding[] {
 function ofRetired({ runId, table, retired, recorded, renamed, due }: RetiredTable): Finding {
   const what =
     retired === null
-      ? `changes of ${display(table)} are still captured`
-      : `${display(retired.name)} (${showBytes(retired.bytes)}) is waiting to be dropped`
+      ? `changes of ${display(table)} are still captured for run ${runId}`
+      : `the retired table ${display(retired.name)} (${showBytes(retired.bytes)}) of run ${runId} is waiting to be dropped`
   const was = renamed ? `; it was ${display(recorded)}, and is not dropped automatically` : ''
-  return finding(due ? 'due' : 'warning', 'retired-table', table, `${what}, of run ${runId}${was}`)
+  return finding(due ? 'due' : 'warning', 'retired-table', table, `${what}${was}`)
 }
 
 /** In its grace period it is as it should be. */

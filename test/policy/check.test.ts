@@ -27,6 +27,15 @@ describe('what is found', () => {
     runs: [{ ...RUN, startedAt: new Date('2026-11-28T20:00:00Z'), ...run }],
   })
 
+  pure('a replica, once for all policies, and nothing else of them', () => {
+    const objections = [{ code: 'replica', what: 'this server is a replica', remedies: [] }]
+    const refused = { table: EVENTS, judged: { objections }, rotation: null, view: null, failed: [] }
+    const plans = [refused, { ...refused, view: { objections } }] as unknown as Checked['plans']
+    expect(findingsOf({ ...NOTHING, plans })).toEqual([
+      expect.objectContaining({ level: 'warning', code: 'blocked:replica', table: null }),
+    ])
+  })
+
   pure.for<[what: string, checked: Partial<Checked>, code: string | null]>([
     ['nothing', {}, null],
     ['an unfinished run', { status: runs({}) }, 'unfinished-run'],
