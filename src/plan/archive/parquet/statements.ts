@@ -39,8 +39,8 @@ export interface FileToWrite {
 /** The greatest row, as CSV, that is read in little memory. */
 export const MOST_ROW_BYTES = 32 * 2 ** 20
 
-/** Of the values before compression. A reader has a whole row group in memory. */
-const ROW_GROUP_BYTES = 16 * 2 ** 20
+/** Of the values before compression. A reader has more than one row group in memory, as file, values and text. */
+const ROW_GROUP_BYTES = 4 * 2 ** 20
 
 const CODECS: Readonly<Record<Compression, string>> = { zstd: 'zstd', gzip: 'gzip', none: 'uncompressed' }
 
