@@ -3,6 +3,7 @@
 # packages; nothing is installed on the machine:
 #
 #   scripts/debian-postgres.sh 19 .versions/19     prints the folder that holds the programs
+#   scripts/debian-postgres.sh 18 .versions/timescale postgresql-18-timescaledb     … with extensions from packages
 #
 # For Debian and amd64 or arm64. The packages come from the suites sid and experimental of the mirror that apt is
 # configured with, and their signatures are checked. Their libraries come along, for they are newer than those of a
@@ -12,6 +13,7 @@ set -euo pipefail
 main() {
   major=$1
   target=$(realpath -m "$2")
+  extensions=("${@:3}")
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
   own_apt
@@ -55,7 +57,7 @@ apt() {
 # The programs, the one that changes where they look for libraries, and all their libraries. What else a package
 # depends on is for a server that is installed.
 packages_needed() {
-  local programs=("postgresql-$major" "postgresql-client-$major" patchelf) libraries
+  local programs=("postgresql-$major" "postgresql-client-$major" patchelf "${extensions[@]}") libraries
   mapfile -t libraries < <(apt dependencies "${programs[@]}" | sed -n 's/.*Depends: //p' | only_libraries)
   printf '%s\n' "${programs[@]}"
   apt dependencies --recurse "${libraries[@]}" | only_libraries

@@ -55,7 +55,7 @@ const QUESTIONS: Readonly<Record<string, (schema: string, table: TableName) => S
     select 'pg_partman' as by, ${schema} as schema, p.retention as retention,
       format('interval %s, premake %s, retention %s', p.partition_interval, p.premake, coalesce(p.retention, 'none')) as says
     from ${ident(schema, 'part_config')} p where p.parent_table = ${`${table.schema}.${table.name}`}`,
-  // What a continuous aggregate keeps is a hypertable, too, under a name that nobody has chosen.
+  // What a continuous aggregate keeps is a hypertable, too, under a name that nobody has chosen. A chunk was named by two columns until 2.30 or so, and is by its oid since.
   hypertable: (schema, table) => sql`
     with a as (select mat_hypertable_id as id, user_view_schema as schema, user_view_name as name from ${ident(schema, 'continuous_agg')}),
       h as (select h.id, h.schema_name as schema, h.table_name as name, a.name is not null as aggregate,
@@ -63,7 +63,9 @@ const QUESTIONS: Readonly<Record<string, (schema: string, table: TableName) => S
         from ${ident(schema, 'hypertable')} h left join a on a.id = h.id),
       known (kind, schema, name, whole, aggregate) as (
         select 'a hypertable', schema, name, whole, aggregate from h
-        union all select 'a chunk', c.schema_name, c.table_name, h.whole, true from ${ident(schema, 'chunk')} c join h on h.id = c.hypertable_id
+        union all select 'a chunk', n.nspname, r.relname, h.whole, true from ${ident(schema, 'chunk')} c join h on h.id = c.hypertable_id
+          join pg_class r on r.oid = coalesce(to_jsonb(c) ->> 'relid', format('%I.%I', to_jsonb(c) ->> 'schema_name', to_jsonb(c) ->> 'table_name'))::regclass join pg_namespace n on n.oid = r.relnamespace
+          where r.relname = ${table.name}
         union all select 'a continuous aggregate', schema, name, format('%I.%I', schema, name), false from a)
     select 'TimescaleDB' as by, k.kind || case when k.aggregate then ' of ' || k.whole else '' end as says, k.whole
     from known k where k.schema = ${table.schema} and k.name = ${table.name} limit 1`,

@@ -23,13 +23,15 @@ const READS: ReadonlySet<string> = new Set(
 )
 /** Puts together what others have read, or finds by itself that there is nothing. */
 const COMBINES: ReadonlySet<string> = new Set(['Append', 'Merge Append', 'Result', 'ModifyTable'])
+/** So do these nodes of TimescaleDB: an Append without the chunks that it has excluded when execution begins, as EXPLAIN begins it, too. */
+const APPENDS: readonly (string | undefined)[] = ['ChunkAppend', 'ConstraintAwareAppend']
 /** Values that a condition needs, and no rows of the table. */
 const ASIDE: readonly (string | undefined)[] = ['InitPlan', 'SubPlan']
 
 /** What a plan says of where the rows are. */
 export interface Reading {
   readonly leaves: readonly PlannedLeaf[]
-  /** Nodes of which that cannot be told: `Custom Scan (ChunkAppend)`. Never is one of them taken for nothing. */
+  /** Nodes of which that cannot be told: `Custom Scan (DecompressChunk)`. Never is one of them taken for nothing. */
   readonly unknown: readonly string[]
 }
 
@@ -44,7 +46,11 @@ export function readingOf(node: PlanNode): Reading {
   const readings = below.map(readingOf)
   const leaves = readings.flatMap((one) => one.leaves)
   const unknown = readings.flatMap((one) => one.unknown)
-  return COMBINES.has(type) ? { leaves, unknown } : { leaves, unknown: [describeNode(node), ...unknown] }
+  return combines(node) ? { leaves, unknown } : { leaves, unknown: [describeNode(node), ...unknown] }
+}
+
+function combines({ 'Node Type': type, 'Custom Plan Provider': provider }: PlanNode): boolean {
+  return COMBINES.has(type) || (type === 'Custom Scan' && APPENDS.includes(provider))
 }
 
 function describeNode({ 'Node Type': type, 'Custom Plan Provider': provider }: PlanNode): string {
