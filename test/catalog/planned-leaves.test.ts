@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { PlanNode } from '../../src/catalog/explain.ts'
 import { readingOf } from '../../src/catalog/partitions/planned-leaves.ts'
 
-// What EXPLAIN says of where rows are, read without a server. The plans of extensions are as TimescaleDB 2.19 and Citus give them.
+// What EXPLAIN says of where rows are, read without a server. The plans of extensions are as TimescaleDB 2.19 and 2.31 and Citus give them.
 
 function scan(name: string, more: Partial<PlanNode> = {}): PlanNode {
   return { 'Node Type': 'Seq Scan', Schema: 'public', 'Relation Name': name, 'Plan Rows': 10, ...more }
@@ -36,6 +36,16 @@ describe('leaf tables of a plan', () => {
     expect(readingOf(node('Result', [], { 'One-Time Filter': 'false' }))).toEqual({ leaves: [], unknown: [] })
   })
 
+  test.for(['ChunkAppend', 'ConstraintAwareAppend'])('are the chunks of a hypertable below %s', (provider) => {
+    const hypertable = { 'Custom Plan Provider': provider, Schema: 'public', 'Relation Name': 'm' }
+    const chunks = node('Append', [scan('_hyper_1_1_chunk'), scan('_hyper_1_2_chunk')])
+    const { leaves, unknown } = readingOf(node('Custom Scan', [chunks], hypertable))
+    expect(leaves.map(({ name }) => name.name)).toEqual(['_hyper_1_1_chunk', '_hyper_1_2_chunk'])
+    expect(unknown).toEqual([])
+    const compressed = node('Custom Scan', [scan('c')], { 'Custom Plan Provider': 'ColumnarScan' })
+    expect(readingOf(node('Custom Scan', [compressed], hypertable)).unknown).toEqual(['Custom Scan (ColumnarScan)'])
+  })
+
   test('do not include tables read by the condition itself', () => {
     const lookUp = scan('other', {
       'Parent Relationship': 'SubPlan',
@@ -50,15 +60,6 @@ describe('leaf tables of a plan', () => {
 
 describe('an unknown plan node', () => {
   test.for<[string, PlanNode, string[]]>([
-    [
-      'hypertable, a condition with now()',
-      node('Custom Scan', [scan('_hyper_1_1_chunk')], {
-        'Custom Plan Provider': 'ChunkAppend',
-        Schema: 'public',
-        'Relation Name': 'm',
-      }),
-      ['Custom Scan (ChunkAppend)'],
-    ],
     [
       'hypertable, compressed',
       node('Append', [

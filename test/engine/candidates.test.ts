@@ -215,6 +215,19 @@ describe('between recording and purging', () => {
   })
 })
 
+test('of tables that inherit from another, each by its own', async ({ database }) => {
+  const table = await visits(database, 100)
+  const [place, child] = [quoted(table), quoted(database.table('visits_old'))]
+  const owner = await database.session('setup')
+  await owner.query(sql`create table ${child} (primary key (id)) inherits (${place})`.text)
+  await owner.query(sql`insert into ${child} select * from ${place} where id <= 20`.text)
+  const recorded = await write(database, table, 'id <= 30')
+  expect(recorded.set?.rows).toBe(50)
+  const { figures } = await purgeSet(database, table, recorded)
+  expect(figures?.rows).toBe(50)
+  expect((await contentOf(database, table)).rows).toBe(70)
+})
+
 test('of a partitioned table, by a key of several columns', async ({ database }) => {
   const table = database.table('visits')
   const owner = await database.session('setup')

@@ -127,57 +127,61 @@ describe('managed tables', () => {
     expect((await planOf(database, table)).objections).toEqual([])
   })
 
-  // The catalogue as TimescaleDB 2.19 has it; chunks inherit, and a continuous aggregate is a view on another hypertable.
-  test('TimescaleDB: one objection to hypertables, chunks and continuous aggregates, with its ways', async ({
-    database,
-  }) => {
-    const table = await visits(database)
-    await database.admin(`create schema _timescaledb_catalog; grant usage on schema _timescaledb_catalog to public;
+  // The catalogue as TimescaleDB has it; chunks inherit, and a continuous aggregate is a view on another hypertable.
+  test.for([
+    ['2.19', 'schema_name name, table_name name', `'public', '_hyper_1_1_chunk'`],
+    ['2.31', 'relid regclass', `'_hyper_1_1_chunk'`],
+  ])(
+    'TimescaleDB %s: one objection to hypertables, chunks and continuous aggregates, with its ways',
+    async ([, columns, chunk], { database }) => {
+      const table = await visits(database)
+      await database.admin(`create schema _timescaledb_catalog; grant usage on schema _timescaledb_catalog to public;
       create table _timescaledb_catalog.hypertable (id int, schema_name name, table_name name);
-      create table _timescaledb_catalog.chunk (id int, hypertable_id int, schema_name name, table_name name);
+      create table _timescaledb_catalog.chunk (id int, hypertable_id int, ${columns});
       create table _timescaledb_catalog.continuous_agg (mat_hypertable_id int, raw_hypertable_id int, user_view_schema name, user_view_name name);
       insert into _timescaledb_catalog.hypertable values (1, 'public', 'visits'), (2, 'public', '_materialized_hypertable_2');
-      insert into _timescaledb_catalog.chunk values (1, 1, 'public', '_hyper_1_1_chunk');
       insert into _timescaledb_catalog.continuous_agg values (2, 1, 'public', 'Per day');
       grant select on all tables in schema _timescaledb_catalog to public`)
-    const owner = await database.session('owner')
-    await owner.query(`create table _hyper_1_1_chunk (check (at > '2000-01-01')) inherits (visits);
+      const owner = await database.session('owner')
+      await owner.query(`create table _hyper_1_1_chunk (check (at > '2000-01-01')) inherits (visits);
       create table _materialized_hypertable_2 (at timestamptz not null, n int);
       create view "Per day" as select * from _materialized_hypertable_2`)
+      await database.admin(`insert into _timescaledb_catalog.chunk values (1, 1, ${chunk})`)
 
-    const accept = ['managed:TimescaleDB']
-    for (const [name, what, whole] of [
-      ['visits', 'as a hypertable: ', 'public.visits'],
-      ['_hyper_1_1_chunk', 'as a chunk of public.visits: ', 'public.visits'],
-      ['_materialized_hypertable_2', 'as a hypertable of public."Per day": ', 'public."Per day"'],
-      ['Per day', 'as a continuous aggregate: ', 'public."Per day"'],
-    ] as const) {
-      const one = written({ schema: 'public', name })
-      const plans = [
-        await planPartitionOf(database.url, one, byMonth, quietly({ accept })),
-        await planRebuildOf(database.url, one, rebuildRequest(), quietly({ accept })),
-        await planOf(database, { schema: 'public', name }),
-      ]
-      for (const { objections } of plans)
-        expect(objections).toMatchObject([
-          {
-            code: 'managed:TimescaleDB',
-            what: expect.stringContaining(what) as string,
-            fix: expect.stringContaining(`drop_chunks('${whole}', older_than`) as string,
-          },
-        ])
-      expect(plans[0]?.objections[0]?.fix).toContain(`add_retention_policy('${whole}', drop_after`)
-      const { risks, advice } = await inspect(database.url, one, quietly())
-      expect({ fixes: risks.filter(({ fix }) => /no inherit|drop_chunks/.test(fix)).length, advice }).toEqual({
-        fixes: 1,
-        advice: [],
-      })
-      await expect(advise(database.url, one, { keep: null, olderThan: null }, quietly())).rejects.toThrow(
-        /managed by TimescaleDB/,
-      )
-    }
-    await purgeRows(database, table, purgeRequest('id < 10'))
-  })
+      const accept = ['managed:TimescaleDB']
+      for (const [name, what, whole] of [
+        ['visits', 'as a hypertable: ', 'public.visits'],
+        ['_hyper_1_1_chunk', 'as a chunk of public.visits: ', 'public.visits'],
+        ['_materialized_hypertable_2', 'as a hypertable of public."Per day": ', 'public."Per day"'],
+        ['Per day', 'as a continuous aggregate: ', 'public."Per day"'],
+      ] as const) {
+        const one = written({ schema: 'public', name })
+        const plans = [
+          await planPartitionOf(database.url, one, byMonth, quietly({ accept })),
+          await planRebuildOf(database.url, one, rebuildRequest(), quietly({ accept })),
+          await planOf(database, { schema: 'public', name }),
+        ]
+        for (const { objections } of plans)
+          expect(objections).toMatchObject([
+            {
+              code: 'managed:TimescaleDB',
+              what: expect.stringContaining(what) as string,
+              fix: expect.stringContaining(`drop_chunks('${whole}', older_than`) as string,
+            },
+          ])
+        expect(plans[0]?.objections[0]?.fix).toContain(`add_retention_policy('${whole}', drop_after`)
+        const { risks, advice } = await inspect(database.url, one, quietly())
+        expect({ fixes: risks.filter(({ fix }) => /no inherit|drop_chunks/.test(fix)).length, advice }).toEqual({
+          fixes: 1,
+          advice: [],
+        })
+        await expect(advise(database.url, one, { keep: null, olderThan: null }, quietly())).rejects.toThrow(
+          /managed by TimescaleDB/,
+        )
+      }
+      await purgeRows(database, table, purgeRequest('id < 10'))
+    },
+  )
 
   test('pg_cron: a job that names the table and removes rows', async ({ database }) => {
     const table = await visits(database)

@@ -69,8 +69,10 @@ async function presentLeaves(session: Session, table: TableName): Promise<TableN
   return readAll<TableName>(
     session,
     sql`
+    with recursive below (oid) as (
+      select ${quoted(table).text}::regclass::oid
+      union select i.inhrelid from pg_inherits i join below on i.inhparent = below.oid where not i.inhdetachpending)
     select n.nspname as schema, c.relname as name
-    from (select relid from pg_partition_tree(${quoted(table).text}::regclass) where isleaf union select ${quoted(table).text}::regclass) l
-    join pg_class c on c.oid = l.relid join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r'`,
+    from below join pg_class c using (oid) join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r'`,
   )
 }

@@ -34,7 +34,7 @@ function timescaleObjection(table: TableName, { by, says, whole = display(table)
   return objection(
     `managed:${by}`,
     `${display(table)} is managed by ${by}, as ${says}: it decides in which tables the rows are`,
-    `Its retention is ${by}’s: select drop_chunks(${argument}, older_than => interval '90 days'); once, or select add_retention_policy(${argument}, drop_after => interval '90 days'); for good (Community edition). Single rows of a hypertable: ebb purge, with times as constants.`,
+    `Its retention is ${by}’s: select drop_chunks(${argument}, older_than => interval '90 days'); once, or select add_retention_policy(${argument}, drop_after => interval '90 days'); for good (Community edition). Single rows of a hypertable: ebb purge.`,
   )
 }
 
