@@ -5,10 +5,11 @@ import type { Session } from '../db/session.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { ident, sql, type Sql } from '../sql/sql.ts'
+import { citusQuestion, describeCitus, isLocal, type CitusTable } from './citus.ts'
 
-/** Something else that creates or drops partitions of a table, or rows in bulk. */
+/** Something else that creates or drops partitions of a table, or rows in bulk, or decides where they are. */
 export interface Manager {
-  readonly by: 'pg_partman' | 'TimescaleDB' | 'pg_cron'
+  readonly by: 'pg_partman' | 'TimescaleDB' | 'pg_cron' | 'Citus'
   /** Its own words for what it does: settings, or the command. */
   readonly says: string
   /** Of pg_partman: its schema, and how long it keeps rows. */
@@ -16,14 +17,42 @@ export interface Manager {
   readonly retention?: string | null
   /** Of TimescaleDB: what its functions for retention are called with. */
   readonly whole?: string
+  /** Of Citus: how it stores the table. */
+  readonly citus?: CitusTable
+}
+
+/** How Citus stores the table; undefined where it does not, or is not there. */
+export function citusOf(managers: readonly Manager[]): CitusTable | undefined {
+  return managers.find(({ by }) => by === 'Citus')?.citus
 }
 
 /** What the catalogues of such extensions say of a table, as far as this role may read them. */
 export async function readManagers(session: Session, table: TableName): Promise<Manager[]> {
   const found: Manager[] = []
-  for (const { schema, relation } of await forAMoment(session, 'catalogues of managers', () => readPlaces(session)))
-    found.push(...(await readIfAllowed(session, QUESTIONS[relation]?.(schema, table))))
+  for (const { schema, relation } of await managersHere(session))
+    if (relation === CITUS) found.push(...(await readCitusOf(session, table)))
+    else found.push(...(await readIfAllowed<Manager>(session, QUESTIONS[relation]?.(schema, table))))
   return found
+}
+
+/** How Citus stores a table; null where it is not there. No query where a look at another table was less than a second ago. */
+export async function readCitus(session: Session, table: TableName): Promise<CitusTable | null> {
+  if (!(await managersHere(session)).some(({ relation }) => relation === CITUS)) return null
+  return (await readIfAllowed<CitusTable>(session, citusQuestion(table)))[0] ?? null
+}
+
+async function readCitusOf(session: Session, table: TableName): Promise<Manager[]> {
+  const citus = await readCitus(session, table)
+  // Nobody but us stores it then.
+  if (citus === null || (isLocal(citus) && !citus.columnar)) return []
+  return [{ by: 'Citus', says: describeCitus(citus), citus }]
+}
+
+/** Where Citus says what it stores. */
+const CITUS = 'pg_dist_partition'
+
+function managersHere(session: Session) {
+  return forAMoment(session, 'catalogues of managers', () => readPlaces(session))
 }
 
 /** Where such extensions keep what they say; in most databases there is none. */
@@ -32,15 +61,16 @@ function readPlaces(session: Session): Promise<{ readonly schema: string; readon
     session,
     sql`
     select n.nspname as schema, c.relname as relation from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.relname in ('part_config', 'hypertable', 'job') and ((c.relname = 'part_config' and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'partition_interval'))
-      or (n.nspname = '_timescaledb_catalog' and c.relname = 'hypertable') or (n.nspname = 'cron' and c.relname = 'job'))`,
+    where c.relname in ('part_config', 'hypertable', 'job', ${CITUS}) and ((c.relname = 'part_config' and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'partition_interval'))
+      or (n.nspname = '_timescaledb_catalog' and c.relname = 'hypertable')
+      or (n.nspname = 'pg_catalog' and c.relname = ${CITUS}) or (n.nspname = 'cron' and c.relname = 'job'))`,
   )
 }
 
-async function readIfAllowed(session: Session, question: Sql | undefined): Promise<Manager[]> {
+async function readIfAllowed<T extends object>(session: Session, question: Sql | undefined): Promise<T[]> {
   if (question === undefined) return []
   try {
-    return await takingBack(session, () => readAll<Manager>(session, question))
+    return await takingBack(session, () => readAll<T>(session, question))
   } catch (error) {
     if (codeOf(error) === SQLSTATE.insufficientPrivilege) return []
     throw error

@@ -1,4 +1,5 @@
-import { readManagers } from '../catalog/managers.ts'
+import { isLocal } from '../catalog/citus.ts'
+import { readCitus, readManagers } from '../catalog/managers.ts'
 import { readPartitionedTable } from '../catalog/partitions/partitioned-table.ts'
 import { readUnknownNodes } from '../catalog/partitions/planned-leaves.ts'
 import { readForeignCode } from '../catalog/table/table-code.ts'
@@ -11,6 +12,7 @@ import { holdsAround } from '../journal/holds.ts'
 import { concernsRange, holdObjections, type HoldAround } from '../plan/language/hold.ts'
 import { unaccepted } from '../plan/language/objection.ts'
 import type { Objection } from '../plan/language/step.ts'
+import { citusObjections } from '../plan/table/objections/citus.ts'
 import { managerObjections } from '../plan/table/objections/manager.ts'
 import { codeObjections } from '../plan/table/objections/code.ts'
 import { unknownNodeObjections } from '../plan/table/objections/unknown-nodes.ts'
@@ -29,16 +31,21 @@ export async function objectionsToTable(
   server: ServerModel,
   table: TableName,
   { accept = [] }: Accepting,
-  ofAnyStorage = false,
+  { name: command, ofAnyStorage = false }: { readonly name: string; readonly ofAnyStorage?: boolean },
 ): Promise<Objection[]> {
   return inSnapshot(session, async () => {
     const code = await objectionsToCode(session, server, table, accept)
     // The planner itself runs functions of indexes and checks, so EXPLAIN comes afterwards.
-    if (code.length > 0 || ofAnyStorage) return code
+    if (code.length > 0) return code
+    const citus = await readCitus(session, table)
+    const ofCitus = citus === null ? [] : citusObjections(command, table, citus)
+    if (ofCitus.length > 0 || ofAnyStorage) return ofCitus
     const managers = await readManagers(session, table)
     const managed = unaccepted(managerObjections(table, managers), accept)
     if (managers.some(({ by }) => by === 'TimescaleDB')) return managed
     if (!(await holdsRows(session, table))) return []
+    // Where its rows are, Citus' own catalogue says, and not the plan.
+    if (citus !== null && !isLocal(citus)) return managed
     return [...unknownNodeObjections(table, await readUnknownNodes(session, table)), ...managed]
   })
 }

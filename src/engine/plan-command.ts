@@ -114,7 +114,7 @@ export async function planAnew(
   { command, request, options }: Given,
 ): Promise<Pick<FoundPlan, 'plan' | 'situation'>> {
   const objections = [
-    ...(await objectionsToTable(session, server, table, options, command.ofAnyStorage)),
+    ...(await objectionsToTable(session, server, table, options, command)),
     ...(command.removes?.(request) === true ? await objectionsToRemoving(session, server, table, options) : []),
   ]
   if (objections.length > 0) {

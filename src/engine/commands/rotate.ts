@@ -207,7 +207,7 @@ async function lookAtSet(
   request: RotateRequest,
   options: EngineOptions,
 ): Promise<{ readonly plan: RotationPlan; readonly situation: RotationSituation | null }> {
-  const objections = await objectionsToTable(session, server, table, options)
+  const objections = await objectionsToTable(session, server, table, options, { name: 'rotate' })
   if (objections.length > 0) return { plan: refuse(table, null, objections), situation: null }
   const { journalSchema } = options
   for (const thoroughness of ['glance', 'quick'] as const) {

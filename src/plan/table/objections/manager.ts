@@ -10,15 +10,18 @@ import type { Objection } from '../../language/step.ts'
 export function managerObjections(table: TableName, managers: readonly Manager[]): Objection[] {
   const timescale = managers.find(({ by }) => by === 'TimescaleDB')
   if (timescale !== undefined) return [timescaleObjection(table, timescale)]
-  return managers.map((manager) => {
-    const code = `managed:${manager.by}`
-    return {
-      code,
-      what: `${display(table)} is managed by ${manager.by}: ${manager.says}`,
-      fix: `${wayOut(table, manager)} Or go ahead beside it: --accept ${shellWord(code)}`,
-      acceptable: true,
-    }
-  })
+  // What a command does on a table of Citus, it says itself (citus.ts).
+  return managers
+    .filter(({ by }) => by !== 'Citus')
+    .map((manager) => {
+      const code = `managed:${manager.by}`
+      return {
+        code,
+        what: `${display(table)} is managed by ${manager.by}: ${manager.says}`,
+        fix: `${wayOut(table, manager)} Or go ahead beside it: --accept ${shellWord(code)}`,
+        acceptable: true,
+      }
+    })
 }
 
 function wayOut(table: TableName, { by, schema = '', retention = null }: Manager): string {
