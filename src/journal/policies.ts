@@ -4,10 +4,13 @@ import { fromStored, toStored } from '../plan/language/stored.ts'
 import type { TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { at, hasTable } from './journal.ts'
+import { oidOf, RENAMED_TO } from './renamed.ts'
 
 /** What the policy of a table has said since it was last changed. */
 export interface PolicyInForce<Terms> {
   readonly table: TableName
+  /** The name that the table has now; null where it has this one, or was dropped. */
+  readonly renamedTo: TableName | null
   readonly terms: Terms
   /** Codes of the weaker terms that were accepted with it. */
   readonly accepted: readonly string[]
@@ -24,8 +27,8 @@ export async function recordPolicy(
   accepted: readonly string[],
 ): Promise<void> {
   await session.query(sql`
-    insert into ${at(schema, 'policy')} (schema_name, table_name, terms, accepted)
-    values (${table.schema}, ${table.name}, ${JSON.stringify(toStored(terms))}, ${accepted}::text[])`)
+    insert into ${at(schema, 'policy')} (schema_name, table_name, relid, terms, accepted)
+    values (${table.schema}, ${table.name}, ${oidOf(table)}, ${JSON.stringify(toStored(terms))}, ${accepted}::text[])`)
 }
 
 /** The policies in force, of one table or all. A journal of an earlier version has none. */
@@ -40,8 +43,8 @@ export async function policiesInForce<Terms>(
     session,
     sql`
     select distinct on (schema_name, table_name) json_build_object('schema', schema_name, 'name', table_name) as table,
-      terms, accepted, since, recorded_by as "recordedBy"
-    from ${at(schema, 'policy')} where ${ofTable} order by schema_name, table_name, id desc`,
+      ${RENAMED_TO} as "renamedTo", terms, accepted, since, recorded_by as "recordedBy"
+    from ${at(schema, 'policy')} s where ${ofTable} order by schema_name, table_name, id desc`,
   )
   return found.map((policy) => ({ ...policy, terms: fromStored(policy.terms) }))
 }

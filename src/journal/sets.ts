@@ -5,6 +5,7 @@ import { fromStored, toStored } from '../plan/language/stored.ts'
 import type { TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
+import { EXISTS, oidOf, RENAMED_TO } from './renamed.ts'
 
 /** A partitioned table managed by rotate. */
 export interface RegisteredSet {
@@ -12,11 +13,13 @@ export interface RegisteredSet {
   readonly policy: SetPolicy
   /** False where no relation of that name exists any more. */
   readonly exists: boolean
+  /** The name that the table has now; null where it has this one, or was dropped. */
+  readonly renamedTo: TableName | null
   /** When it was last rotated without a failure. */
   readonly rotatedAt: Date | null
 }
 
-/** Registers the policy of a table, replacing an earlier one. */
+/** Registers the policy of a table, replacing an earlier one, also one under the name that it had before. */
 export async function registerSet(
   session: ClientBase,
   schema: string,
@@ -24,10 +27,14 @@ export async function registerSet(
   policy: SetPolicy,
   runId: string | null,
 ): Promise<void> {
+  const oid = oidOf(table)
   await session.query(sql`
-    insert into ${at(schema, 'partition_set')} (schema_name, table_name, policy, run_id)
-    values (${table.schema}, ${table.name}, ${JSON.stringify(toStored(policy))}, ${runId})
-    on conflict (schema_name, table_name) do update set policy = excluded.policy, run_id = coalesce(excluded.run_id, partition_set.run_id)`)
+    with former as (
+      delete from ${at(schema, 'partition_set')} s where s.relid = ${oid} and (schema_name, table_name) <> (${table.schema}, ${table.name}))
+    insert into ${at(schema, 'partition_set')} (schema_name, table_name, relid, policy, run_id)
+    values (${table.schema}, ${table.name}, ${oid}, ${JSON.stringify(toStored(policy))}, ${runId})
+    on conflict (schema_name, table_name) do update
+    set policy = excluded.policy, relid = excluded.relid, run_id = coalesce(excluded.run_id, partition_set.run_id)`)
 }
 
 /** Unregisters a table: it is a plain one again, or is to be rotated no more. */
@@ -37,23 +44,20 @@ export async function forgetSet(session: ClientBase, schema: string, table: Tabl
   )
 }
 
-/** Unregisters a table that does not exist; whether it did. */
+/** Unregisters a table that does not exist, under no other name either; whether it did. */
 export async function forgetMissing(session: ClientBase, schema: string, table: TableName): Promise<boolean> {
   const { rowCount } = await session.query(sql`
     delete from ${at(schema, 'partition_set')} s
-    where s.schema_name = ${table.schema} and s.table_name = ${table.name} and not ${EXISTS}`)
+    where s.schema_name = ${table.schema} and s.table_name = ${table.name} and not ${EXISTS} and ${RENAMED_TO} is null`)
   return rowCount === 1
 }
 
 /** Records that a set has been rotated. */
 export async function recordRotated(session: ClientBase, schema: string, table: TableName): Promise<void> {
   await session.query(sql`
-    update ${at(schema, 'partition_set')} set rotated_at = clock_timestamp()
+    update ${at(schema, 'partition_set')} set rotated_at = clock_timestamp(), relid = ${oidOf(table)}
     where schema_name = ${table.schema} and table_name = ${table.name}`)
 }
-
-const EXISTS = sql`exists (
-  select from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = s.schema_name and c.relname = s.table_name)`
 
 /** All sets, or the one of a table. */
 export async function registeredSets(session: ClientBase, schema: string, table?: TableName): Promise<RegisteredSet[]> {
@@ -62,7 +66,7 @@ export async function registeredSets(session: ClientBase, schema: string, table?
   const rows = await readAll<RegisteredSet>(
     session,
     sql`
-    select json_build_object('schema', schema_name, 'name', table_name) as table, policy, ${EXISTS} as exists,
+    select json_build_object('schema', schema_name, 'name', table_name) as table, policy, ${EXISTS} as exists, ${RENAMED_TO} as "renamedTo",
       (to_jsonb(s) ->> 'rotated_at')::timestamptz as "rotatedAt"
     from ${at(schema, 'partition_set')} s where ${condition} order by schema_name, table_name`,
   )

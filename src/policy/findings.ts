@@ -1,6 +1,7 @@
 import type { RetiredTable } from '../engine/runs/retired.ts'
 import type { DetachedPartition, StatusReport } from '../engine/runs/status.ts'
 import type { UnplannedRows } from '../catalog/partitions/unplanned-rows.ts'
+import { renamed } from '../plan/rotate/objections.ts'
 import { describeUnplanned } from '../plan/rotate/unplanned-rows.ts'
 import type { Objection } from '../plan/language/objection.ts'
 import { sameName, display, type TableName } from '../sql/names.ts'
@@ -43,6 +44,7 @@ export function findingsOf(checked: Checked): Finding[] {
   const found = [
     ...checked.status.sets.flatMap(ofRunway),
     ...ofReplica(checked.plans),
+    ...checked.status.sets.flatMap((set) => ofRenamed(set, checked.plans)),
     ...checked.plans.flatMap(ofPlan),
     ...checked.defaults.map(({ table, unplanned }) =>
       finding('warning', 'default-rows', table, describeUnplanned(unplanned)),
@@ -82,6 +84,13 @@ function isReplica({ code }: Objection): boolean {
 
 function objectionsOf({ judged, rotation, view }: PolicyPlan): readonly Objection[] {
   return [judged, rotation, view].flatMap((plan) => plan?.objections ?? [])
+}
+
+/** Those that have a policy are found by its plan. */
+function ofRenamed({ table, renamedTo }: StatusReport['sets'][number], plans: Checked['plans']): Finding[] {
+  if (renamedTo === null || plans.some((plan) => sameName(plan.table, table))) return []
+  const { code, what } = renamed(table, renamedTo)
+  return [finding('warning', `blocked:${code}`, table, what)]
 }
 
 function ofPlan(plan: PolicyPlan): Finding[] {

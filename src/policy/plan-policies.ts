@@ -15,9 +15,11 @@ import { planCommand } from '../engine/plan-command.ts'
 import { UsageError } from '../errors.ts'
 import { journalExists } from '../journal/journal.ts'
 import { policiesInForce } from '../journal/policies.ts'
-import { registeredSets } from '../journal/sets.ts'
+import { registeredSets, type RegisteredSet } from '../journal/sets.ts'
 import type { Plan } from '../plan/language/step.ts'
+import { renamed as renamedTable } from '../plan/rotate/objections.ts'
 import type { RotationPlan } from '../plan/rotate/plan.ts'
+import { refuse } from '../plan/rotate/rotate.ts'
 import type { ViewPlan } from '../plan/view/view.ts'
 import { resolvePurge } from '../requests/purge.ts'
 import { display, sameName, type TableName } from '../sql/names.ts'
@@ -33,12 +35,19 @@ export interface FoundPolicy {
   readonly table: TableName
 }
 
+/** A policy that names its table as it was called before. */
+export interface RenamedPolicy extends FoundPolicy {
+  readonly renamedTo: TableName
+}
+
 /** The policies of a config, by what has become of their tables. */
 export interface FoundPolicies {
   readonly server: ServerModel
   readonly found: readonly FoundPolicy[]
-  /** Their tables were there once, and have been dropped or renamed. */
+  /** Their tables were there once, and have been dropped. */
   readonly gone: readonly FoundPolicy[]
+  /** Their tables have another name now. */
+  readonly renamed: readonly RenamedPolicy[]
 }
 
 /**
@@ -58,27 +67,32 @@ export async function findPolicies(
       const known = await knownTables(session, options.journalSchema)
       const found: FoundPolicy[] = []
       const gone: FoundPolicy[] = []
+      const renamed: RenamedPolicy[] = []
       const faults: string[] = []
       for (const policy of chosen(config, only)) {
         const table = await findTable(session, policy.table)
         const twin = table && found.find((other) => sameName(other.table, table))
-        const once = known.find((name) => isNamed(name, policy.table))
+        const once = known.find((one) => isNamed(one.table, policy.table))
         const at = `${config.place(policy.name)}: ${policy.name}`
         if (twin) faults.push(`${at}: it is the same table as ${twin.policy.name}`)
         else if (table) found.push({ policy, table })
-        else if (once) gone.push({ policy, table: once })
+        else if (once?.renamedTo) renamed.push({ policy, table: once.table, renamedTo: once.renamedTo })
+        else if (once) gone.push({ policy, table: once.table })
         else faults.push(`${at}: there is no such table`)
       }
       if (faults.length > 0) throw wrongTables(faults)
-      return { server, found, gone }
+      return { server, found, gone, renamed }
     }),
   )
 }
 
-async function knownTables(session: Session, schema: string): Promise<TableName[]> {
+/** A set is registered again with each conversion, so what it says of the present name comes first. */
+async function knownTables(
+  session: Session,
+  schema: string,
+): Promise<readonly Pick<RegisteredSet, 'table' | 'renamedTo'>[]> {
   if (!(await journalExists(session, schema))) return []
-  const known = [...(await policiesInForce(session, schema)), ...(await registeredSets(session, schema))]
-  return known.map(({ table }) => table)
+  return [...(await registeredSets(session, schema)), ...(await policiesInForce(session, schema))]
 }
 
 function chosen({ policies }: Policies, only: readonly WrittenName[]): readonly Policy[] {
@@ -118,16 +132,28 @@ export interface PolicyPlan {
 /** Plans all policies, in a few sessions as far as they are rotations. Reads only. */
 export async function planPolicies(
   target: Target,
-  { found, server }: FoundPolicies,
+  { found, renamed, server }: FoundPolicies,
   options: EngineOptions,
   which: 'all' | 'rotations' = 'all',
 ): Promise<PolicyPlan[]> {
   const purpose = 'plan run'
-  return withSession(target, purpose, (own) =>
+  const plans = await withSession(target, purpose, (own) =>
     readOfEach({ session: own, target, purpose, patience: options }, found, (session, one) =>
       planOne(target, session, server, one, options, which),
     ),
   )
+  return [...renamed.map(planRenamed), ...plans]
+}
+
+const NOTHING_PLANNED = { judged: null, rotation: null, view: null, others: [], notNow: null, failed: [] }
+
+function planRenamed({ policy, table, renamedTo }: RenamedPolicy): PolicyPlan {
+  return {
+    ...NOTHING_PLANNED,
+    name: policy.name,
+    table,
+    rotation: refuse(table, null, [renamedTable(table, renamedTo)]),
+  }
 }
 
 async function planOne(
@@ -138,16 +164,7 @@ async function planOne(
   options: EngineOptions,
   which: 'all' | 'rotations',
 ): Promise<PolicyPlan> {
-  const nothing = {
-    name: policy.name,
-    table,
-    judged: null,
-    rotation: null,
-    view: null,
-    others: [],
-    notNow: null,
-    failed: [],
-  }
+  const nothing = { ...NOTHING_PLANNED, name: policy.name, table }
   try {
     const standing = await inSnapshot(session, () => readStanding(session, policy, options.journalSchema))
     const judged = judgePolicy(policy, standing, options.accept ?? [])

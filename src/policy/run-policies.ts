@@ -13,11 +13,19 @@ import { EbbError, ObjectionsError } from '../errors.ts'
 import { migrateJournal } from '../journal/migrate.ts'
 import { forgetMissing } from '../journal/sets.ts'
 import type { Objection } from '../plan/language/step.ts'
+import { renamed as renamedTable } from '../plan/rotate/objections.ts'
 import { resolvePurge } from '../requests/purge.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { planPolicy, putInForce } from './apply-policy.ts'
 import type { JudgedPolicy } from './judge-policy.ts'
-import { optionsOf, planView, withAccept, type FoundPolicies, type FoundPolicy } from './plan-policies.ts'
+import {
+  optionsOf,
+  planView,
+  withAccept,
+  type FoundPolicies,
+  type FoundPolicy,
+  type RenamedPolicy,
+} from './plan-policies.ts'
 import { taskOf, type Task, type TaskOf } from './policy.ts'
 import { rotationOf, tasksNow } from './tasks.ts'
 
@@ -42,7 +50,7 @@ export interface RunReport {
   readonly policies: readonly PolicyReport[]
   /** When the time is up, partitions are created ahead all the same for those that were not begun. */
   readonly ahead: readonly PolicyReport[]
-  /** Those whose tables have been dropped, or renamed. */
+  /** Those whose tables have been dropped. */
   readonly gone: readonly string[]
   /** Those that were not begun. */
   readonly left: readonly string[]
@@ -75,11 +83,12 @@ export async function runPolicies(
 
 async function runAll(
   target: Target,
-  { found, gone }: FoundPolicies,
+  { found, gone, renamed }: FoundPolicies,
   timeIsUp: AbortSignal,
   options: EngineOptions,
 ): Promise<RunReport> {
   const signal = AbortSignal.any([options.signal, timeIsUp])
+  const refused = renamed.map(refuseRenamed)
   const policies: PolicyReport[] = []
   await forgetGone(target, gone, options)
   for (const one of found) {
@@ -89,12 +98,17 @@ async function runAll(
   const left = found.slice(policies.length)
   const ahead = timeIsUp.aborted ? await createAhead(target, left, options) : []
   return {
-    policies,
+    policies: [...refused, ...policies],
     ahead,
     gone: gone.map(({ policy }) => policy.name),
     left: left.map(({ policy }) => policy.name),
     ended: options.signal.aborted ? 'stopped' : timeIsUp.aborted ? 'time is up' : null,
   }
+}
+
+function refuseRenamed({ policy, table, renamedTo }: RenamedPolicy): PolicyReport {
+  const objections = [renamedTable(table, renamedTo)]
+  return { ...nothingDone(), name: policy.name, table, objections, milliseconds: 0 }
 }
 
 /** How long locks are tried for when the time is up. */
@@ -131,8 +145,12 @@ async function forgetGone(
   })
 }
 
-type Draft = Pick<PolicyReport, 'rotation' | 'view' | 'notNow'> & {
+type Draft = { -readonly [Field in 'rotation' | 'view' | 'notNow']: PolicyReport[Field] } & {
   readonly [Field in 'purged' | 'objections' | 'failed']: PolicyReport[Field][number][]
+}
+
+function nothingDone(): Draft {
+  return { rotation: null, view: null, notNow: null, purged: [], objections: [], failed: [] }
 }
 
 async function runPolicy(
@@ -142,14 +160,7 @@ async function runPolicy(
   later: string | null = null,
 ): Promise<PolicyReport> {
   const began = performance.now()
-  const done: { -readonly [Field in keyof Draft]: Draft[Field] } = {
-    rotation: null,
-    view: null,
-    notNow: null,
-    purged: [],
-    objections: [],
-    failed: [],
-  }
+  const done = nothingDone()
   await trying(`the policy of ${display(table)}`, done, async () => {
     const judged = await planPolicy(target, policy, options)
     done.objections.push(...judged.objections)

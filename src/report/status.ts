@@ -7,7 +7,7 @@ import { actionText } from '../plan/purge/action-sql.ts'
 import { describeUnplanned } from '../plan/rotate/unplanned-rows.ts'
 import { describePolicy } from '../plan/rotate/policy.ts'
 import { showBytes, showRows } from '../text/units.ts'
-import { display } from '../sql/names.ts'
+import { display, type TableName } from '../sql/names.ts'
 import { columns } from '../text/columns.ts'
 import { indented } from './partitioned.ts'
 
@@ -133,13 +133,17 @@ function describeSets(sets: readonly SetStatus[]): string[] {
   ])
 }
 
-function describeSet({ table, policy, runway, rotatedAt }: SetStatus): string[] {
+function describeSet({ table, renamedTo, policy, runway, rotatedAt }: SetStatus): string[] {
   return [
     display(table),
-    runway === null ? 'no longer exists' : describeRunway(runway),
+    runway === null ? missing(renamedTo) : describeRunway(runway),
     rotatedAt === null ? 'never rotated' : `rotated ${minute(rotatedAt)}`,
     describePolicy(policy),
   ]
+}
+
+function missing(renamedTo: TableName | null): string {
+  return renamedTo === null ? 'no longer exists' : `was renamed to ${display(renamedTo)}`
 }
 
 function describeRunway(runway: Runway): string {

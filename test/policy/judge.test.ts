@@ -25,7 +25,7 @@ async function judge(policy: PolicyConfig, standing: Standing, accept: readonly 
 async function after(policy: PolicyConfig, standing = FRESH): Promise<Standing> {
   const { terms, set: registered, objections } = await judge(policy, standing)
   expect(objections).toEqual([])
-  const inForce = { table: TABLE, terms, accepted: [], since: new Date(), recordedBy: 'somebody' }
+  const inForce = { table: TABLE, terms, accepted: [], renamedTo: null, since: new Date(), recordedBy: 'somebody' }
   return { ...standing, inForce, present: { ...standing.present, registered } }
 }
 

@@ -245,6 +245,46 @@ test('a view is kept as its policy says, and no command removes rows before the 
   expect(await rowsIn(database, 'public.logs')).toBe(50)
 })
 
+test('a table that was renamed is no table that was dropped', async ({ database }) => {
+  await sets(database, 1, 2)
+  await database.admin(`set role ebb_owner; create table public.logs (id int primary key)`)
+  const purge = { purge: { where: 'id > 0' }, archive: 'none' }
+  const config = { policies: { 'public.set_1': SET, 'public.set_2': SET, 'public.logs': purge } } satisfies Config
+  expect((await run(database.url, { config, execute: true })).policies).toMatchObject(Array(3).fill({ failed: [] }))
+  await database.admin(`alter table public.set_1 rename to set_one; alter table public.logs rename to "Logs"`)
+
+  const renamed = { objections: [{ code: 'renamed' }] }
+  const set1 = { name: 'public.set_1', table: { name: 'set_1' } }
+  const again = await run(database.url, { config, execute: true })
+  expect(again).toMatchObject({
+    gone: [],
+    policies: [{ ...set1, ...renamed }, { name: 'public.logs', ...renamed }, {}],
+  })
+  const found = (await check(database.url, { config })).filter(({ code }) => code === 'blocked:renamed')
+  expect(found.map(({ text }) => text.split(':', 1)[0])).toEqual([
+    'public.set_1 was renamed to public.set_one',
+    'public.logs was renamed to public."Logs"',
+  ])
+  for (const how of [[], ['--execute']]) {
+    const all = await ebb(['rotate', '--all', '--no-archive', '--url', database.url, ...how])
+    expect(all).toMatchObject({ code: 3, out: expect.stringContaining('or by ebb rotate public.set_one') as string })
+  }
+  expect((await check(database.url)).map(({ code }) => code)).toEqual(['blocked:renamed'])
+  expect((await ebb(['status', '--url', database.url])).out).toMatch(/public.set_1 +was renamed to public.set_one/)
+
+  // Under the name that it has now there is one registration again.
+  const { 'public.set_1': policy, ...others } = config.policies
+  const corrected = {
+    policies: { ...others, 'public.set_one': policy, 'public."Logs"': purge, 'public.logs': undefined },
+  }
+  await run(database.url, { config: JSON.parse(JSON.stringify(corrected)) as Config, execute: true })
+  expect((await status(database.url)).sets.map(({ table }) => table.name)).toEqual(['set_2', 'set_one'])
+  // One that was dropped is still forgotten.
+  await database.admin('drop table public.set_one')
+  expect(await ebb(['rotate', '--all', '--no-archive', '--execute', '--url', database.url])).toMatchObject({ code: 0 })
+  expect((await status(database.url)).sets.map(({ table }) => table.name)).toEqual(['set_2'])
+})
+
 plainTest('each policy has its own limits for locks, where the run is given none', async () => {
   const config = await policiesOfProgram({
     defaults: { lockTimeoutMs: 20 },

@@ -11,7 +11,16 @@ import { readPatiently } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
 import { describeRotation, savedDifferences } from '../rotate/saved-rotation.ts'
 import { asSaved, carriedOut, notAsSaved } from '../saved-plan.ts'
-import { arrive, isStopped, planSet, rotateEach, rotateOne, type Arrival, type RotationReport } from './rotate.ts'
+import {
+  arrive,
+  isStopped,
+  planSet,
+  refuseRenamed,
+  rotateEach,
+  rotateOne,
+  type Arrival,
+  type RotationReport,
+} from './rotate.ts'
 
 /** Plans, and what to save of them; null if one has objections, or nothing is to be done. */
 export async function planRotationsToSave(
@@ -20,10 +29,10 @@ export async function planRotationsToSave(
   options: EngineOptions,
 ): Promise<{ readonly plan: readonly RotationPlan[]; readonly saved: readonly SavedPlan[] | null }> {
   return readPatiently(target, 'plan rotate', options, async (session) => {
-    const { server, tables, unresolved } = await arrive(session, request, options)
+    const { server, tables, renamed, unresolved } = await arrive(session, request, options)
     if (unresolved[0] !== undefined) throw unresolved[0].error
     const { now = String(await readClock(session)) } = options
-    const plans: RotationPlan[] = []
+    const plans: RotationPlan[] = renamed.map(refuseRenamed)
     for (const table of tables) plans.push(await planSet(session, server, table, request, { ...options, now }))
     const isExecutable = plans.every(({ objections }) => objections.length === 0)
     if (!isExecutable || plans.every(({ steps }) => steps.length === 0)) return { plan: plans, saved: null }

@@ -10,7 +10,7 @@ import { journalExists } from '../../journal/journal.ts'
 import { keepJournal as recordRetention } from '../../journal/retention.ts'
 import { recordRotated, registeredSets, type RegisteredSet } from '../../journal/sets.ts'
 import { LIGHT_PACE } from '../../pacing/limits.ts'
-import { notPartitioned } from '../../plan/rotate/objections.ts'
+import { notPartitioned, renamed as renamedObjection } from '../../plan/rotate/objections.ts'
 import type { RotateRequest } from '../../plan/rotate/request.ts'
 import { planForgetting, planRotation, refuse } from '../../plan/rotate/rotate.ts'
 import type { RotationPlan, RotationSituation } from '../../plan/rotate/plan.ts'
@@ -61,14 +61,16 @@ export async function planRotations(
       return (await patiently(own, options, () => readForgotten(own, request, options))).map((set) =>
         planForgetting(set, 'asked'),
       )
-    const { server, tables, missing, unresolved } = await patiently(own, options, () => arrive(own, request, options))
+    const { server, tables, missing, renamed, unresolved } = await patiently(own, options, () =>
+      arrive(own, request, options),
+    )
     if (unresolved[0] !== undefined) throw unresolved[0].error
     const gone = missing.map((set) => planForgetting({ ...set, until: null, detached: [] }, 'gone'))
     const reading = { session: own, target, purpose, patience: options }
     const plans = await readOfEach(reading, tables, (session, table) =>
       planSet(session, server, table, request, options),
     )
-    return [...gone, ...plans]
+    return [...gone, ...renamed.map(refuseRenamed), ...plans]
   })
 }
 
@@ -87,7 +89,7 @@ export async function rotate(target: Target, request: RotateRequest, options: En
 
 async function rotateAll(target: Target, request: RotateRequest, options: EngineOptions): Promise<RotationReport> {
   const arrived = await readPatiently(target, 'plan rotate', options, (session) => arrive(session, request, options))
-  const { server, tables, missing, unresolved } = arrived
+  const { server, tables, missing, renamed, unresolved } = arrived
   const impossible = serverObjections(server, options.journalSchema)
   if (impossible.length > 0) throw new ObjectionsError('rotate', { objections: impossible })
   if (tables.length === 0 && unresolved[0] !== undefined) throw unresolved[0].error
@@ -97,6 +99,7 @@ async function rotateAll(target: Target, request: RotateRequest, options: Engine
     afterOthers(target, table, options, () => rotateOne(target, server, table, request, options))
   const sets: SetReport[] = [
     ...unresolved.map(({ what, error }) => failedSet({ schema: '', name: what }, { what, error })),
+    ...renamed.map((set) => ({ ...emptyReport(set.table), plan: refuseRenamed(set) })),
     ...(await rotateEach(tables, options, work)),
   ]
   const whose = request.tables === 'all' ? 'all' : tables
@@ -136,11 +139,24 @@ export function isStopped({ failed }: SetReport): boolean {
   return failed.some(({ error }) => error instanceof EbbError && error.kind === 'stopped')
 }
 
+type RenamedSet = RegisteredSet & { readonly renamedTo: TableName }
+
+function isRenamed(set: RegisteredSet): set is RenamedSet {
+  return set.renamedTo !== null
+}
+
+/** The plan of one that has another name now. */
+export function refuseRenamed({ table, policy, renamedTo }: RenamedSet): RotationPlan {
+  return refuse(table, policy, [renamedObjection(table, renamedTo)])
+}
+
 export interface Arrival {
   readonly server: ServerModel
   readonly tables: readonly TableName[]
   /** Registered tables that no longer exist. */
   readonly missing: readonly RegisteredSet[]
+  /** Registered tables that have another name now. */
+  readonly renamed: readonly RenamedSet[]
   /** Names of tables that do not exist. */
   readonly unresolved: readonly Failure[]
 }
@@ -152,13 +168,16 @@ export async function arrive(
 ): Promise<Arrival> {
   return inSnapshot(session, async () => {
     const server = await readServer(session, journalSchema)
-    if (request.tables !== 'all') return { server, missing: [], ...(await resolveAll(session, request.tables)) }
+    if (request.tables !== 'all')
+      return { server, missing: [], renamed: [], ...(await resolveAll(session, request.tables)) }
     const known = await journalExists(session, journalSchema)
     const sets = known ? await registeredSets(session, journalSchema) : []
     if (sets.length === 0 && !(known && (await retiresLater(session, journalSchema))))
       throw nothingRegistered(server, journalSchema)
     const tables = sets.filter(({ exists }) => exists).map(({ table }) => table)
-    return { server, tables, missing: sets.filter(({ exists }) => !exists), unresolved: [] }
+    const renamed = sets.filter(isRenamed)
+    const missing = sets.filter((set) => !set.exists && !isRenamed(set))
+    return { server, tables, missing, renamed, unresolved: [] }
   })
 }
 

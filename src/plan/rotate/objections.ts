@@ -25,6 +25,15 @@ export function notPartitioned(name: TableName, registeredIn: string | null): Ob
       )
 }
 
+/** A registered table, or one with a policy, that has another name now. */
+export function renamed(before: TableName, now: TableName): Objection {
+  return objection(
+    'renamed',
+    `${display(before)} was renamed to ${display(now)}: nothing is created ahead for it, and nothing removed from it`,
+    `Rename it back; or name it as it is called now, in the config or by ebb rotate ${display(now)} --keep … --execute, which ends the registration of ${display(before)}. To rotate it no more: ebb rotate --forget ${display(before)} --execute`,
+  )
+}
+
 function forgetting(name: TableName, journalSchema: string): string {
   return sql`delete from ${ident(journalSchema, 'partition_set')} where schema_name = ${literal(name.schema)} and table_name = ${literal(name.name)};`
     .text
