@@ -1,5 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { expect } from 'vitest'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished } from 'vitest'
 import { test } from '../support/database.ts'
 import { ebb } from './support.ts'
 
@@ -62,7 +65,23 @@ test('fish', async ({ needs }) => {
   }
 })
 
-// Its line editor, which completes, wants a terminal: what the function offers is taken from the builtins that it calls.
+// Its line editor, which completes, wants a terminal: this one types into it.
+test('zsh, as somebody types', async ({ needs }) => {
+  const zsh = needs('zsh')
+  const folder = await mkdtemp(join(tmpdir(), 'ebb-zsh-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  await writeFile(join(folder, '_ebb'), await script('zsh'))
+  const typist = `zmodload zsh/zpty; zpty shell "PS1= TERM=dumb $1 -f -i"
+    typed() { zpty -n -w shell "$1"; zpty -r shell seen "$2"; print -r -- "$seen" }
+    typed "autoload -U compinit; compinit -u -d $2/dump; source $2/_ebb; print rea''dy"$'\\n' $'*ready\\r*' >/dev/null
+    typed $'ebb ro\\t\\t' '*(retention)*'
+    typed $'\\x15ebb rotate --retire tr\\t' '*truncate*'
+    zpty -d shell`
+  const seen = execFileSync(zsh, ['-f', '-c', typist, 'typist', zsh, folder], { encoding: 'utf8', timeout: 60_000 })
+  expect(seen).toMatch(/undo a finished run[^]*create partitions ahead[^]*truncate/)
+})
+
+// What the function offers is taken from the builtins that it calls.
 test('zsh', async ({ needs }) => {
   const zsh = needs('zsh')
   const text = await script('zsh')
