@@ -1,15 +1,16 @@
-// Writes docs/cli.md and man/ebb.1 from the commands themselves, and docs/receipt.schema.json and docs/config.schema.json from what
-// reads receipts and configs, so that they cannot say anything else:
+// Writes docs/cli.md and man/ebb.1 from the commands themselves, docs/receipt.schema.json and docs/config.schema.json from what
+// reads receipts and configs, and the tables of contents of long pages from their headings, so that they cannot say anything else:
 //
 //   node scripts/docs.js          writes them
 //   node scripts/docs.js --check  fails when what is there differs
 //
 // It reads what `npm run build` has made.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { format, resolveConfig } from 'prettier'
 import * as zod from 'zod'
+import { withContents } from './contents.js'
 import { manPage } from './man.js'
 
 const BUILT = new URL('../build/cli/tree.js', import.meta.url)
@@ -37,7 +38,8 @@ const { configSchema } = await import(new URL('../build/policy/schema.js', impor
 const main = await commandTree()
 
 const WRITTEN = {
-  'docs/cli.md': page(),
+  ...pagesWithContents(),
+  'docs/cli.md': withContents(page()),
   'man/ebb.1': manPage(main, INTRODUCTION, exitCodes()),
   'docs/receipt.schema.json': await schema('The receipt of an archive by Ebb', receiptSchema),
   'docs/config.schema.json': await schema('What Ebb keeps: ebb.config.yaml', configSchema),
@@ -50,6 +52,18 @@ for (const [name, content] of Object.entries(WRITTEN)) {
     console.error(`${name} is not what the source says: npm run build && node scripts/docs.js`)
     process.exitCode = 1
   }
+}
+
+function pagesWithContents() {
+  const docs = readdirSync(new URL('../docs', import.meta.url), { recursive: true, encoding: 'utf8' })
+  const names = [
+    'README.md',
+    'CONTRIBUTING.md',
+    ...docs.filter((path) => path.endsWith('.md')).map((path) => `docs/${path}`),
+  ]
+  return Object.fromEntries(
+    names.map((name) => [name, withContents(readFileSync(new URL(`../${name}`, import.meta.url), 'utf8'))]),
+  )
 }
 
 function page() {

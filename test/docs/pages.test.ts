@@ -6,6 +6,7 @@ import {
   commandsIn,
   isAsShown,
   linksOf,
+  lostAnchors,
   pages,
   partsOf,
   PROJECT,
@@ -36,6 +37,7 @@ describe('on every page', () => {
   plainTest.for(pages())('%s: links lead somewhere, and no block is forgotten', (path) => {
     const page = readPage(path)
     expect(linksOf(path, page).filter((target) => !existsSync(join(PROJECT, target)))).toEqual([])
+    expect(lostAnchors(path, page), 'links to sections that are not there').toEqual([])
     expect(unmarkedBlocks(page), 'lines of blocks without a word on whether they are tested').toEqual([])
   })
 })

@@ -164,3 +164,27 @@ export function linksOf(path: string, page: string): string[] {
   const own = targets.filter((target) => !/^(https?:|#|mailto:)/.test(target))
   return own.map((target) => relative(PROJECT, join(PROJECT, path, '..', target.replace(/#.*$/, ''))))
 }
+
+/** Links within the page, or to a section of another one of the project, that lead nowhere. */
+export function lostAnchors(path: string, page: string): string[] {
+  const targets = [...page.matchAll(/\]\(([^)\s:]*)#([^)\s]+)\)/g)]
+  return targets.flatMap(([, file = '', anchor = '']) => {
+    const other = file === '' ? path : relative(PROJECT, join(PROJECT, path, '..', file))
+    if (!other.endsWith('.md') || anchorsOf(other === path ? page : readPage(other)).has(anchor)) return []
+    return [`${file}#${anchor}`]
+  })
+}
+
+/** As GitHub makes them of headings. */
+function anchorsOf(page: string): Set<string> {
+  const prose = page.replace(/^```[^]*?^```$/gm, '')
+  return new Set(
+    [...prose.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+      title
+        .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  )
+}
