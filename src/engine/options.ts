@@ -31,9 +31,14 @@ export interface EngineOptions {
   readonly now?: string
   /** Part of the names of what a run creates, where it has been chosen before. */
   readonly suffix?: string
+  /**
+   * Nothing of what is planned is carried out: the journal is looked at, and not trusted, and privileges that carrying it out
+   * would take are not asked for (onlooker.ts).
+   */
+  readonly onlyLooks?: boolean
   /** What is planned has to be this. */
   readonly saved?: SavedPlan
 }
 
 /** The options a plan depends on. */
-export type PlanOptions = Pick<EngineOptions, 'journalSchema' | 'diskFree' | 'accept' | 'suffix'>
+export type PlanOptions = Pick<EngineOptions, 'journalSchema' | 'diskFree' | 'accept' | 'suffix' | 'onlyLooks'>

@@ -1,5 +1,6 @@
 import { readEventTriggers } from '../catalog/event-triggers.ts'
 import { resolveTable } from '../catalog/table/read-table.ts'
+import { asIfAble } from './onlooker.ts'
 import { readServer, type ServerModel } from '../catalog/server-model.ts'
 import type { Session, Target } from '../db/session.ts'
 import { inSnapshot } from '../db/transaction.ts'
@@ -87,10 +88,11 @@ export async function lookUp(
   options: EngineOptions,
 ): Promise<{ readonly server: ServerModel; readonly name: TableName }> {
   return inSnapshot(session, async () => {
-    const server = await readServer(session, options.journalSchema)
+    const found = await readServer(session, options.journalSchema)
+    const server = options.onlyLooks === true ? asIfAble(found) : found
     assertSupported(server)
     // If it may not be used the plan says so; if it cannot be trusted there is no plan.
-    if (server.journalUsable) await journalExists(session, options.journalSchema)
+    if (server.journalUsable && options.onlyLooks !== true) await journalExists(session, options.journalSchema)
     const { now = server.now } = options
     return { server: { ...server, now }, name: await resolveTable(session, written) }
   })

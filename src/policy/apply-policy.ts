@@ -18,9 +18,13 @@ import type { PresentSet } from './set-policy.ts'
 import type { Terms } from './terms.ts'
 
 /** What is in force for the table of a policy. Reads only. */
-export async function readStanding(session: Session, policy: Policy, journalSchema: string): Promise<Standing> {
+export async function readStanding(
+  session: Session,
+  policy: Policy,
+  { journalSchema, onlyLooks = false }: Pick<EngineOptions, 'journalSchema' | 'onlyLooks'>,
+): Promise<Standing> {
   const table = await resolveTable(session, policy.table)
-  const hasJournal = await journalExists(session, journalSchema)
+  const hasJournal = await journalExists(session, journalSchema, onlyLooks ? 'look' : 'work')
   const [inForce = null] = hasJournal ? await policiesInForce<Terms>(session, journalSchema, table) : []
   const [set] = hasJournal ? await registeredSets(session, journalSchema, table) : []
   const registered = set?.policy ?? null
@@ -53,7 +57,7 @@ export function planPolicy(target: Target, policy: Policy, options: EngineOption
   const { journalSchema, accept = [] } = options
   return withSession(target, 'plan policy', (session) =>
     patiently(session, options, async () =>
-      judgePolicy(policy, await readStanding(session, policy, journalSchema), accept),
+      judgePolicy(policy, await readStanding(session, policy, { journalSchema }), accept),
     ),
   )
 }
@@ -77,7 +81,7 @@ export async function putInForce(target: Target, policy: Policy, options: Engine
     return inTransaction(session, {}, async () => {
       // Two at once: what the first has recorded is in force for the second.
       await session.query(sql`lock table ${at(journalSchema, 'policy')} in share row exclusive mode`)
-      const standing = await readStanding(session, policy, journalSchema)
+      const standing = await readStanding(session, policy, { journalSchema })
       const judged = judgePolicy(policy, standing, accept)
       assertUnobjected(judged)
       const { table, terms, set, accepted } = judged

@@ -33,7 +33,7 @@ export async function readChecked(
   options: EngineOptions,
 ): Promise<Checked> {
   const retired = await retirable(target, options, 'look')
-  const found = config === null ? null : await findPolicies(target, config, only, options)
+  const found = config === null ? null : await findPolicies(target, config, only, { ...options, onlyLooks: true })
   const plans = found === null ? [] : await planPolicies(target, found, options, 'rotations')
   const planned = plans.map(({ table }) => table)
   const more = await readPatiently(target, 'check', options, (session) =>

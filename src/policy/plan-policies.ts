@@ -9,6 +9,7 @@ import { purge } from '../engine/commands/purge.ts'
 import { planSet } from '../engine/commands/rotate.ts'
 import { readPatiently } from '../engine/locks/patiently.ts'
 import { asError, type Failure } from '../engine/many-tables.ts'
+import { asIfAble, mayOnlyLook } from '../engine/onlooker.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import { readOfEach } from '../engine/side-by-side.ts'
 import { planCommand } from '../engine/plan-command.ts'
@@ -43,6 +44,8 @@ export interface RenamedPolicy extends FoundPolicy {
 /** The policies of a config, by what has become of their tables. */
 export interface FoundPolicies {
   readonly server: ServerModel
+  /** The role can do no more than look, and that is all it is asked for. */
+  readonly onlyLooks: boolean
   readonly found: readonly FoundPolicy[]
   /** Their tables were there once, and have been dropped. */
   readonly gone: readonly FoundPolicy[]
@@ -64,7 +67,8 @@ export async function findPolicies(
   return readPatiently(target, 'plan run', options, (session) =>
     inSnapshot(session, async () => {
       const server = await readServer(session, options.journalSchema)
-      const known = await knownTables(session, options.journalSchema)
+      const onlyLooks = options.onlyLooks === true && mayOnlyLook(server)
+      const known = await knownTables(session, options.journalSchema, onlyLooks ? 'look' : 'work')
       const found: FoundPolicy[] = []
       const gone: FoundPolicy[] = []
       const renamed: RenamedPolicy[] = []
@@ -81,7 +85,7 @@ export async function findPolicies(
         else faults.push(`${at}: there is no such table`)
       }
       if (faults.length > 0) throw wrongTables(faults)
-      return { server, found, gone, renamed }
+      return { server: onlyLooks ? asIfAble(server) : server, onlyLooks, found, gone, renamed }
     }),
   )
 }
@@ -90,8 +94,9 @@ export async function findPolicies(
 async function knownTables(
   session: Session,
   schema: string,
+  to: 'work' | 'look',
 ): Promise<readonly Pick<RegisteredSet, 'table' | 'renamedTo'>[]> {
-  if (!(await journalExists(session, schema))) return []
+  if (!(await journalExists(session, schema, to))) return []
   return [...(await registeredSets(session, schema)), ...(await policiesInForce(session, schema))]
 }
 
@@ -132,11 +137,12 @@ export interface PolicyPlan {
 /** Plans all policies, in a few sessions as far as they are rotations. Reads only. */
 export async function planPolicies(
   target: Target,
-  { found, renamed, server }: FoundPolicies,
-  options: EngineOptions,
+  { found, renamed, server, onlyLooks }: FoundPolicies,
+  given: EngineOptions,
   which: 'all' | 'rotations' = 'all',
 ): Promise<PolicyPlan[]> {
   const purpose = 'plan run'
+  const options = { ...given, onlyLooks }
   const plans = await withSession(target, purpose, (own) =>
     readOfEach({ session: own, target, purpose, patience: options }, found, (session, one) =>
       planOne(target, session, server, one, options, which),
@@ -166,7 +172,7 @@ async function planOne(
 ): Promise<PolicyPlan> {
   const nothing = { ...NOTHING_PLANNED, name: policy.name, table }
   try {
-    const standing = await inSnapshot(session, () => readStanding(session, policy, options.journalSchema))
+    const standing = await inSnapshot(session, () => readStanding(session, policy, options))
     const judged = judgePolicy(policy, standing, options.accept ?? [])
     const { tasks, notNow } = tasksNow(policy, judged)
     let rotation: RotationPlan | null = null

@@ -110,15 +110,29 @@ test('a database is compared with a config, and not changed', async ({ database,
     },
   }
   const codes = (findings: readonly Finding[]) => findings.map(({ level, code }) => `${level} ${code}`)
-  expect(codes(await check(database.url, { config }))).toEqual([
-    'critical runway-short',
-    'due expired',
-    'due not-in-force',
-  ])
+  // A monitor may write nowhere, and need not be able to do what it reports.
+  const monitor = await database.role('monitor')
+  await database.admin(`alter role "${monitor}" set default_transaction_read_only = on`)
+  const seen = async (asked: Parameters<typeof check>[1]) => {
+    const found = await check(database.url, asked)
+    expect(await check(database.urlFor(monitor), asked)).toEqual(found)
+    return found
+  }
+  expect(codes(await seen({ config }))).toEqual(['critical runway-short', 'due expired', 'due not-in-force'])
   await run(database.url, { config, execute: true })
-  expect(await check(database.url, { config })).toEqual([])
+  await database.admin(
+    `grant usage on schema ebb to "${monitor}"; grant select on all tables in schema ebb to "${monitor}"`,
+  )
+  expect(await seen({ config })).toEqual([])
   const shorter = { policies: { 'public.events': { ...config.policies['public.events'], keep: '9 days' } } }
-  expect(codes(await check(database.url, { config: shorter }))).toEqual(['warning blocked:shorter-keep:public.events'])
+  expect(codes(await seen({ config: shorter }))).toEqual(['warning blocked:shorter-keep:public.events'])
+  const viewed = {
+    policies: { 'public.events': { ...config.policies['public.events'], view: { expired: 'at is null' } } },
+  }
+  await database.admin(`grant select on public.events to "${monitor}"`)
+  expect(codes(await seen({ config: viewed }))).toEqual(['due view'])
+  // What would be carried out takes the whole right, as before.
+  await expect(run(database.urlFor(monitor), { config })).rejects.toThrow('cannot be trusted')
 
   await database.admin(
     `set role ebb_owner; create table public.rest partition of public.events default; insert into public.events values ('1999-01-01')`,

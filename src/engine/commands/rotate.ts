@@ -230,15 +230,11 @@ async function lookAtSet(
   if (objections.length > 0) return { plan: refuse(table, null, objections), situation: null }
   const { journalSchema } = options
   for (const thoroughness of ['glance', 'quick'] as const) {
-    const situation = await readSituation(
-      session,
-      server,
-      table,
-      journalSchema,
-      thoroughness,
-      request.policy,
-      options.now,
-    )
+    const situation = await readSituation(session, server, table, journalSchema, thoroughness, {
+      instead: request.policy,
+      moment: options.now,
+      onlyLooks: options.onlyLooks,
+    })
     if (situation === undefined) break
     const plan = planRotation(situation, request)
     if (thoroughness === 'quick' || !namesPartitions(plan)) return { plan, situation }

@@ -56,7 +56,7 @@ export const view: Command<ViewOrder, ViewPlan, ViewSituation, ViewResult> = {
 }
 
 async function readSituation(
-  { session, server, options: { journalSchema } }: Planning,
+  { session, server, options: { journalSchema, onlyLooks = false } }: Planning,
   table: TableName,
   { name: given, ...request }: ViewOrder,
 ): Promise<ViewSituation> {
@@ -77,7 +77,7 @@ async function readSituation(
     print: existing?.kind === 'view' ? await readPrint(session, existing) : null,
     expired,
     condition,
-    mayCreate: await mayCreateIn(session, name.schema),
+    mayCreate: onlyLooks || (await mayCreateIn(session, name.schema)),
   }
 }
 

@@ -17,6 +17,7 @@ import { readOne } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
 import { inSnapshot } from '../../db/transaction.ts'
 import { fromText, positionOf, type Position } from '../../grid/key.ts'
+import { asIfOwned } from '../onlooker.ts'
 import { validateTimezone } from '../../grid/grid.ts'
 import { entriesAbout } from '../../journal/entries.ts'
 import { journalExists, latestRun } from '../../journal/journal.ts'
@@ -39,11 +40,17 @@ export type Thoroughness = 'glance' | 'quick' | 'thorough'
 
 const LOOKING_MS: Readonly<Record<Thoroughness, number>> = { glance: 4_000, quick: 4_000, thorough: 60_000 }
 
+export interface Reading {
+  /** A policy that counts instead of the registered one. */
+  readonly instead?: SetPolicy | undefined
+  /** Of a saved plan, by which it is planned again; by default now. */
+  readonly moment?: string | undefined
+  /** For display only (onlooker.ts). */
+  readonly onlyLooks?: boolean | undefined
+}
+
 /**
  * What a rotation of the set depends on, from one snapshot; undefined if the table is not partitioned.
- *
- * @param instead a policy that counts instead of the registered one
- * @param moment of a saved plan, by which it is planned again; by default now
  */
 export async function readSituation(
   session: Session,
@@ -51,14 +58,15 @@ export async function readSituation(
   name: TableName,
   journalSchema: string,
   thoroughness: Thoroughness,
-  instead?: SetPolicy,
-  moment?: string,
+  { instead, moment, onlyLooks = false }: Reading = {},
 ): Promise<RotationSituation | undefined> {
   return inSnapshot(session, async () => {
-    const found = await readJournal(session, journalSchema, name)
+    const found = await readJournal(session, journalSchema, name, onlyLooks ? 'look' : 'work')
     const journal = instead === undefined ? found : { ...found, registered: instead }
-    const set = await readPartitionedTable(session, name, journal.registered?.kind ?? null, thoroughness !== 'glance')
-    if (set === undefined) return undefined
+    const kind = journal.registered?.kind ?? null
+    const present = await readPartitionedTable(session, name, kind, thoroughness !== 'glance')
+    if (present === undefined) return undefined
+    const set = onlyLooks ? asIfOwned(present) : present
     const timezone = await readTimezone(session)
     const now = await readClock(session)
     const situation = {
@@ -100,8 +108,13 @@ async function readFallback(
 
 type JournalPart = Pick<RotationSituation, 'registered' | 'holds' | 'begun' | 'unfinished' | 'newestIn'>
 
-async function readJournal(session: Session, schema: string, name: TableName): Promise<JournalPart> {
-  if (!(await journalExists(session, schema)))
+async function readJournal(
+  session: Session,
+  schema: string,
+  name: TableName,
+  to: 'work' | 'look',
+): Promise<JournalPart> {
+  if (!(await journalExists(session, schema, to)))
     return { registered: null, holds: [], begun: [], unfinished: null, newestIn: new Map() }
   const entries = await entriesAbout(session, schema, name)
   const run = entries.runs ? await latestRun(session, schema, name) : undefined

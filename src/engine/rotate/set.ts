@@ -130,15 +130,10 @@ async function look(context: TableContext, asked: Asked): Promise<Looked> {
 }
 
 async function lookAtAll(context: TableContext, { table, request, saved }: Asked): Promise<Looked> {
-  const situation = await readSituation(
-    context.session,
-    context.server,
-    table,
-    context.journalSchema,
-    'thorough',
-    request.policy,
-    saved?.now,
-  )
+  const situation = await readSituation(context.session, context.server, table, context.journalSchema, 'thorough', {
+    instead: request.policy,
+    moment: saved?.now,
+  })
   if (situation === undefined)
     throw new EbbError(`${display(table)} is no longer a partitioned table`, {
       state: 'Nothing else was changed.',
