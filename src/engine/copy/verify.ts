@@ -13,12 +13,16 @@ import {
   compareStatement,
   endStatement,
   FAULTS,
+  faultsStatement,
   keysStatement,
+  loggedStatement,
   type Comparison,
   type Differences,
   type Fault,
   type KeySpan,
   type KeyText,
+  type RowFault,
+  type SeenSpan,
 } from '../../plan/copy/comparison.ts'
 import type { CopyWork, Jobs } from '../../plan/copy/work.ts'
 import type { VerifyStep } from '../../plan/language/step.ts'
@@ -232,14 +236,15 @@ async function compareRange(session: Session, comparison: Comparison, span: KeyS
   return inTransaction(session, { isolation: 'repeatable read', readOnly: true }, async () => {
     await session.query(PLANNING)
     await putSession(session, comparison.work.settings)
-    const { rows, ...faults } = await readOne<{ rows: number } & Record<Fault, number>>(
+    const { logged } = await readOne<{ logged: boolean }>(session, loggedStatement(comparison, span))
+    const seen = { ...span, logged }
+    const { rows, different, repeated } = await readOne<{ rows: number; different: number; repeated: number }>(
       session,
-      compareStatement(comparison, span),
+      compareStatement(comparison, seen),
     )
-    return {
-      rows,
-      differences: await withKeys(session, faults, (fault) => keysStatement(comparison, span, fault, TOLD_KEYS)),
-    }
+    if (different === 0 && repeated === 0) return { rows, differences: null }
+    const faults = await readOne<Record<RowFault, number>>(session, faultsStatement(comparison, seen))
+    return { rows, differences: await withKeys(session, comparison, seen, { ...faults, repeated }) }
   })
 }
 
@@ -249,13 +254,13 @@ const PLANNING = `set local enable_nestloop = off; set local work_mem = '64MB'; 
 
 async function withKeys(
   session: Session,
+  comparison: Comparison,
+  span: SeenSpan,
   faults: Readonly<Record<Fault, number>>,
-  statement: (fault: Fault) => Sql,
 ): Promise<Differences | null> {
-  const found = FAULTS.filter((fault) => faults[fault] > 0)
   const entries: [Fault, { rows: number; keys: KeyText[] }][] = []
-  for (const fault of found) {
-    const keys = await readAll<{ key: string[] }>(session, statement(fault))
+  for (const fault of FAULTS.filter((one) => faults[one] > 0)) {
+    const keys = await readAll<{ key: string[] }>(session, keysStatement(comparison, span, fault, TOLD_KEYS))
     entries.push([fault, { rows: faults[fault], keys: keys.map(({ key }) => key) }])
   }
   return entries.length === 0 ? null : Object.fromEntries(entries)

@@ -4,9 +4,9 @@ import { ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { keyList, sameKey, type CopyKey } from './key.ts'
 import type { CopyWork } from './work.ts'
 
-// The statement that compares a range of keys of both sides. What always holds:
+// The statements that compare a range of keys of both sides. What always holds:
 //
-//   - It is one statement, so it sees both sides and the log at one instant.
+//   - They are for one snapshot, which shows both sides and the log at one instant.
 //   - Rows that are not kept, and those whose key is in the log, are left out on
 //     each side before the join: behind it, a row that one side lacks would be
 //     asked for a column that it does not have.
@@ -21,6 +21,12 @@ export type KeyText = readonly string[]
 export interface KeySpan {
   readonly after: KeyText | null
   readonly upto: KeyText | null
+}
+
+/** A span as a snapshot shows it. */
+export interface SeenSpan extends KeySpan {
+  /** Whether the log has keys of it; to leave out what it has costs every row something. */
+  readonly logged: boolean
 }
 
 export interface ComparedColumn {
@@ -45,22 +51,36 @@ export type Fault = (typeof FAULTS)[number]
 /** How many rows have each fault, and the keys of some of them. */
 export type Differences = Readonly<Partial<Record<Fault, { readonly rows: number; readonly keys: readonly KeyText[] }>>>
 
-/** One row: how many rows of the target, and of each fault how many. */
-export function compareStatement(comparison: Comparison, span: KeySpan): Sql {
-  const counts = join(
-    JOINED.map((fault) => sql`pg_catalog.count(*) filter (where ${faulty(comparison, fault)})::int as ${raw(fault)}`),
-  )
+/** One row: whether the log has keys of the range. */
+export function loggedStatement({ work }: Pick<Comparison, 'work'>, span: KeySpan): Sql {
+  const { key, log } = work.capture
+  return sql`select exists (select from ${quoted(log)} l where ${within(key, 'l', span)}) as logged`
+}
+
+/** One row: how many rows of the target, how many rows are not the same on both sides, and how many keys are repeated. */
+export function compareStatement(comparison: Comparison, span: SeenSpan): Sql {
   const repeats = comparison.unique
     ? raw('0')
     : sql`(select pg_catalog.count(*) from (${repeated(comparison, span)}) r)::int`
   return sql`
 with ${sides(comparison, span)}
-select pg_catalog.count(t.${firstColumn(comparison)})::int as rows, ${counts}, ${repeats} as repeated
+select pg_catalog.count(t.${firstColumn(comparison)})::int as rows, pg_catalog.count(*) filter (where ${different(comparison)})::int as different, ${repeats} as repeated
+from ${joined(comparison)}`
+}
+
+/** One row: of each fault of a row, how many have it. It takes longer than to see that there is none. */
+export function faultsStatement(comparison: Comparison, span: SeenSpan): Sql {
+  const counts = ROW_FAULTS.map(
+    (fault) => sql`pg_catalog.count(*) filter (where ${faulty(comparison, fault)})::int as ${raw(fault)}`,
+  )
+  return sql`
+with ${sides(comparison, span)}
+select ${join(counts)}
 from ${joined(comparison)}`
 }
 
 /** Some of the keys with a fault: as `key`, an array of text. */
-export function keysStatement(comparison: Comparison, span: KeySpan, fault: Fault, limit: number): Sql {
+export function keysStatement(comparison: Comparison, span: SeenSpan, fault: Fault, limit: number): Sql {
   const some = raw(String(limit))
   if (fault === 'repeated')
     return sql`with ${logged(comparison, span)} ${repeated(comparison, span)} order by ${keyList(keyOf(comparison))} limit ${some}`
@@ -78,30 +98,36 @@ export function endStatement({ work }: Pick<Comparison, 'work'>, after: KeyText 
     where ${within(key, 't', { after, upto: null })} order by ${keyList(key, 't')} offset ${raw(String(rows - 1))} limit 1`
 }
 
-const JOINED = ['missing', 'unexpected', 'changed'] as const
+const ROW_FAULTS = ['missing', 'unexpected', 'changed'] as const
+export type RowFault = (typeof ROW_FAULTS)[number]
 
 function keyOf({ work }: Pick<Comparison, 'work'>): CopyKey {
   return work.capture.key
 }
 
-function sides(comparison: Comparison, span: KeySpan): Sql {
+function sides(comparison: Comparison, span: SeenSpan): Sql {
   const { work, shared, columns } = comparison
-  const key = keyOf(comparison)
   const list = (side: string) => join(columns.map(({ name }) => sql`${raw(side)}.${ident(name)}`))
-  const settled = (side: string) =>
-    sql`${within(key, side, span)} and not exists (select from ebb_logged l where ${sameKey(key, 'l', side)})`
   return sql`${logged(comparison, span)}, ebb_source as (
-  select ${list('s')} from ${quoted(work.source)} s where ${settled('s')} and ${condition(work.keep)}
+  select ${list('s')} from ${quoted(work.source)} s where ${settled(comparison, 's', span)} and ${condition(work.keep)}
 ), ebb_target as (
-  select ${list('t')}, ${condition(shared)} as ebb_shared from ${quoted(work.target)} t where ${settled('t')}
+  select ${list('t')}, ${condition(shared)} as ebb_shared from ${quoted(work.target)} t where ${settled(comparison, 't', span)}
 )`
 }
 
-function logged(comparison: Comparison, span: KeySpan): Sql {
+function logged(comparison: Comparison, span: SeenSpan): Sql {
   const key = keyOf(comparison)
   return sql`ebb_logged as materialized (
   select ${keyList(key, 'l')} from ${quoted(comparison.work.capture.log)} l where ${within(key, 'l', span)}
 )`
+}
+
+/** In the range, and not in the log. */
+function settled(comparison: Comparison, side: string, span: SeenSpan): Sql {
+  const key = keyOf(comparison)
+  const inRange = within(key, side, span)
+  if (!span.logged) return inRange
+  return sql`${inRange} and not exists (select from ebb_logged l where ${sameKey(key, 'l', side)})`
 }
 
 /** In parentheses and on lines of its own, for it may end in a comment. */
@@ -118,7 +144,17 @@ function firstColumn(comparison: Comparison): Sql {
   return ident(keyOf(comparison).columns[0]?.name ?? '')
 }
 
-function faulty(comparison: Comparison, fault: (typeof JOINED)[number]): Sql {
+/**
+ * A side without the row has nulls in its place, which are unlike any row, for a key has none: so one comparison is
+ * enough to see that nothing is wrong.
+ */
+function different(comparison: Comparison): Sql {
+  const unlike = differs(comparison.columns)
+  const side = sql`s.${firstColumn(comparison)} is not null`
+  return comparison.shared === null ? unlike : sql`${unlike} and (${side} or t.ebb_shared)`
+}
+
+function faulty(comparison: Comparison, fault: RowFault): Sql {
   const column = firstColumn(comparison)
   switch (fault) {
     case 'missing':
@@ -159,11 +195,10 @@ function compared(columns: readonly ComparedColumn[], form: (row: Sql) => Sql, o
 }
 
 /** Keys that more than one row of the target has: each of them would find its partner in the join. */
-function repeated(comparison: Comparison, span: KeySpan): Sql {
+function repeated(comparison: Comparison, span: SeenSpan): Sql {
   const key = keyOf(comparison)
   return sql`select ${keyText(key)} as key from ${quoted(comparison.work.target)} t
-  where ${within(key, 't', span)} and not exists (select from ebb_logged l where ${sameKey(key, 'l', 't')})
-  group by ${keyList(key, 't')} having pg_catalog.count(*) ${own('>')} 1`
+  where ${settled(comparison, 't', span)} group by ${keyList(key, 't')} having pg_catalog.count(*) ${own('>')} 1`
 }
 
 function keyText({ columns }: CopyKey): Sql {
