@@ -17,6 +17,8 @@ import type { Jobs } from '../../plan/copy/work.ts'
 //   - A failure of any job ends all, and is thrown when none is working any more.
 
 const LOOK_EVERY_MS = 200
+/** How soon it is noticed that the first job has shown how fast it is by itself. */
+const NOTICE_EVERY_MS = 20
 
 /** What the jobs share. */
 export interface SharedWork {
@@ -86,7 +88,8 @@ class Room {
 
   /** Waits until there is, looking for it once it is `wanted`; false if the work has ended before. */
   async appears(ended: AbortSignal, wanted: () => boolean): Promise<boolean> {
-    do if (wanted()) await this.look()
+    while (!wanted()) if (!(await pause(NOTICE_EVERY_MS, ended))) return false
+    do await this.look()
     while (!this.is && (await pause(LOOK_EVERY_MS, ended)))
     return this.is && !ended.aborted
   }

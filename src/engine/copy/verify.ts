@@ -233,8 +233,7 @@ async function endOfRange(
 }
 
 async function compareRange(session: Session, comparison: Comparison, span: KeySpan) {
-  return inTransaction(session, { isolation: 'repeatable read', readOnly: true }, async () => {
-    await session.query(PLANNING)
+  return inTransaction(session, { isolation: 'repeatable read', readOnly: true, local: PLANNING }, async () => {
     await putSession(session, comparison.work.settings)
     const { logged } = await readOne<{ logged: boolean }>(session, loggedStatement(comparison, span))
     const seen = { ...span, logged }
@@ -250,7 +249,7 @@ async function compareRange(session: Session, comparison: Comparison, span: KeyS
 
 // The log has no index and may have the statistics of an empty table: a nested loop would scan it for each row. This
 // memory is enough for the hash table of a range.
-const PLANNING = `set local enable_nestloop = off; set local work_mem = '64MB'; set local max_parallel_workers_per_gather = 0`
+const PLANNING = ['enable_nestloop = off', "work_mem = '64MB'", 'max_parallel_workers_per_gather = 0']
 
 async function withKeys(
   session: Session,
