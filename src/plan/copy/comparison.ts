@@ -91,11 +91,15 @@ select array[${join(values.map((value) => sql`${value}::pg_catalog.text`))}] as 
 where ${faulty(comparison, fault)} order by ${join(values)} limit ${some}`
 }
 
-/** Where a range ends that holds so many rows of the target: `key`, or no row where there are not so many. */
+/**
+ * Where a range ends that holds so many rows of the target: `key`, or no row where there are not so many. Only that key
+ * becomes text, and not each that is passed over.
+ */
 export function endStatement({ work }: Pick<Comparison, 'work'>, after: KeyText | null, rows: number): Sql {
   const { key } = work.capture
-  return sql`select ${keyText(key)} as key from ${quoted(work.target)} t
-    where ${within(key, 't', { after, upto: null })} order by ${keyList(key, 't')} offset ${raw(String(rows - 1))} limit 1`
+  return sql`select ${keyText(key)} as key from (
+    select ${keyList(key, 't')} from ${quoted(work.target)} t
+    where ${within(key, 't', { after, upto: null })} order by ${keyList(key, 't')} offset ${raw(String(rows - 1))} limit 1) t`
 }
 
 const ROW_FAULTS = ['missing', 'unexpected', 'changed'] as const
