@@ -36,6 +36,7 @@ start() {
     begin "$i" >&2
     "$bin/createdb" "${connection[@]}" -p $((port + i)) test >&2
     sql "$i" 'create extension citus' >&2
+    allow_decoding "$i" >&2
   done
   sql 0 "select citus_set_coordinator_host('127.0.0.1', $port)" >&2
   for i in 1 2; do sql 0 "select citus_add_node('127.0.0.1', $((port + i)))" >&2; done
@@ -66,6 +67,13 @@ wal_level = logical
 citus.node_conninfo = 'sslmode=disable'
 EOF
   as_postgres "$bin/pg_ctl" start -w -s -D "$data" -l "$data/log"
+}
+
+# The minor versions of November 2026 let only listed libraries decode, with which Citus moves shards while they are written to.
+allow_decoding() {
+  [ "$(sql "$1" "select count(*) from pg_settings where name = 'output_plugin_libraries'")" = 0 ] && return
+  sql "$1" "alter system set output_plugin_libraries = 'citus'"
+  sql "$1" 'select pg_reload_conf()'
 }
 
 stop_servers() {

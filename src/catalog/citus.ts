@@ -1,3 +1,5 @@
+import type { ClientBase } from 'pg'
+import { readAll } from '../db/query.ts'
 import type { TableName } from '../sql/names.ts'
 import { sql, type Sql } from '../sql/sql.ts'
 
@@ -49,6 +51,29 @@ export function citusQuestion({ schema, name }: TableName): Sql {
           when p.partmethod <> 'n' or p.repmodel <> 't' and p.colocationid <> 0 then 'distributed'
           when p.repmodel = 't' then 'reference' else 'managed local' end as kind, nullif(p.colocationid, 0)::int as "colocationId") k
     where n.nspname = ${schema} and c.relname = ${name} and c.relkind in ('r', 'p', 'f')`
+}
+
+/** Of all shards of a table, as many as answer. */
+export interface ShardSizes {
+  readonly bytes: number
+  /** As their nodes’ planners believe; null where one was never analysed. */
+  readonly rows: number | null
+}
+
+/** The same of several tables that Citus stores, by their oids. Asks each node, one table after the other. */
+export async function readShardSizes(
+  client: ClientBase,
+  tables: readonly { readonly oid: string }[],
+): Promise<ReadonlyMap<string, ShardSizes>> {
+  const rows = await readAll<{ readonly oid: string } & ShardSizes>(
+    client,
+    sql`
+    select t.oid::text as oid, coalesce(citus_total_relation_size(t.oid::regclass, fail_on_error => false), 0)::float8 as bytes,
+      (select case when bool_and(success and result::numeric >= 0) then sum(result::numeric)::float8 end
+        from run_command_on_shards(t.oid::regclass, $$select reltuples from pg_class where oid = '%s'::regclass$$)) as rows
+    from unnest(${tables.map(({ oid }) => oid)}::oid[]) t (oid) where exists (select from pg_dist_shard s where s.logicalrelid = t.oid)`,
+  )
+  return new Map(rows.map(({ oid, ...sizes }) => [oid, sizes]))
 }
 
 /** `distributed by tenant_id, 32 shards on 2 nodes`. */

@@ -1,3 +1,4 @@
+import type { ClientBase } from 'pg'
 import { forAMoment } from '../db/for-a-moment.ts'
 import { takingBack } from '../db/savepoint.ts'
 import { readAll } from '../db/query.ts'
@@ -36,7 +37,7 @@ export async function readManagers(session: Session, table: TableName): Promise<
 }
 
 /** How Citus stores a table; null where it is not there. No query where a look at another table was less than a second ago. */
-export async function readCitus(session: Session, table: TableName): Promise<CitusTable | null> {
+export async function readCitus(session: ClientBase, table: TableName): Promise<CitusTable | null> {
   if (!(await managersHere(session)).some(({ relation }) => relation === CITUS)) return null
   return (await readIfAllowed<CitusTable>(session, citusQuestion(table)))[0] ?? null
 }
@@ -51,12 +52,12 @@ async function readCitusOf(session: Session, table: TableName): Promise<Manager[
 /** Where Citus says what it stores. */
 const CITUS = 'pg_dist_partition'
 
-function managersHere(session: Session) {
+function managersHere(session: ClientBase) {
   return forAMoment(session, 'catalogues of managers', () => readPlaces(session))
 }
 
 /** Where such extensions keep what they say; in most databases there is none. */
-function readPlaces(session: Session): Promise<{ readonly schema: string; readonly relation: string }[]> {
+function readPlaces(session: ClientBase): Promise<{ readonly schema: string; readonly relation: string }[]> {
   return readAll(
     session,
     sql`
@@ -67,7 +68,7 @@ function readPlaces(session: Session): Promise<{ readonly schema: string; readon
   )
 }
 
-async function readIfAllowed<T extends object>(session: Session, question: Sql | undefined): Promise<T[]> {
+async function readIfAllowed<T extends object>(session: ClientBase, question: Sql | undefined): Promise<T[]> {
   if (question === undefined) return []
   try {
     return await takingBack(session, () => readAll<T>(session, question))

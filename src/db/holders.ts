@@ -18,6 +18,8 @@ export interface Holder {
   readonly seconds: number | null
   /** The identifier of a prepared transaction. */
   readonly gid: string | null
+  /** The worker of a Citus cluster that it is on; not given here. */
+  readonly node?: string
 }
 
 /**
@@ -57,7 +59,8 @@ export function describeHolder(holder: Holder): string {
   if (holder.gid !== null)
     return `prepared transaction ${JSON.stringify(holder.gid)}${age} on ${display(holder.table)} (end it with commit prepared or rollback prepared)`
   const who = [holder.application, holder.user].filter((part) => part !== null && part !== '').join(', ')
-  const pid = `pid ${holder.pid}${who === '' ? '' : ` (${who})`}`
+  const node = holder.node === undefined ? '' : ` on ${holder.node}`
+  const pid = `pid ${holder.pid}${node}${who === '' ? '' : ` (${who})`}`
   if (isAntiWraparound(holder)) return `${pid}, an autovacuum to prevent wraparound${age}, which has to finish`
   if (holder.backend === 'autovacuum worker') return `${pid}, an autovacuum${age}`
   const hidden = holder.query === null || holder.query === '<insufficient privilege>'

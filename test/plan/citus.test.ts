@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { areColocated, describeCitus, type CitusTable } from '../../src/catalog/citus.ts'
+import { planRotation } from '../../src/plan/rotate/rotate.ts'
 import { citusObjections } from '../../src/plan/table/objections/citus.ts'
+import { gist, partition, partitions, request, setOf, situation } from './rotate-support.ts'
 
 // What Ebb does on tables that Citus stores. The tables are as its catalogue (13.2, a coordinator and two workers) was read.
 
@@ -92,5 +94,61 @@ describe('tables of Citus', () => {
     )
     expect(citusObjections('rebuild', EVENTS, REFERENCE)[0]?.fix).toContain('ebb purge public.events --where')
     expect(citusObjections('split', EVENTS, MANAGED)[0]?.fix).toContain('citus_add_local_table_to_metadata')
+  })
+})
+
+describe('the rotation of a set that Citus stores', () => {
+  const MONTHS = partitions(
+    '2026-01-01',
+    '2026-02-01',
+    '2026-03-01',
+    '2026-04-01',
+    '2026-05-01',
+    '2026-06-01',
+    '2026-07-01',
+  ).map((one, i) => ({ ...one, oid: String(100 + i) }))
+  const plan = (list = MONTHS, asked: Parameters<typeof request>[0] = {}) =>
+    planRotation(situation(setOf(list, { citus: DISTRIBUTED }), '2026-06-15'), request(asked))
+
+  test('detaches under a short lock on all nodes, not concurrently, and takes no lock to be rid of an autovacuum', () => {
+    const { steps, objections } = plan()
+    expect(objections).toEqual([])
+    expect(steps.map(({ kind, key }) => [kind, key.split(':')[0]])).toEqual([
+      ['short lock', 'create'],
+      ['short lock', 'create'],
+      ['short lock', 'create'],
+      ['short lock', 'detach'],
+      ['short lock', 'drop'],
+      ['short lock', 'detach'],
+      ['short lock', 'drop'],
+    ])
+    for (const step of steps) expect(step).toMatchObject({ onAllNodes: true, quiet: null })
+    const detach = steps.find(({ key }) => key.startsWith('detach:'))
+    expect(detach?.statements).toEqual(['alter table "public"."events" detach partition "public"."p_2026-01-01"'])
+    expect(detach).toMatchObject({
+      acquire: ['lock table only "public"."events" in access exclusive mode'],
+      workTimeoutMs: 1_000,
+    })
+    // The same set elsewhere.
+    expect(planRotation(situation(setOf(MONTHS), '2026-06-15'), request()).steps.map(({ kind }) => kind)).toContain(
+      'detach',
+    )
+  })
+
+  test('keeps what is to be archived, or dropped later, and still creates partitions ahead', () => {
+    const archive = { uri: 'file:///archive' } as never
+    expect(gist(plan(MONTHS, { archive, noArchive: false, grace: '1 week' }))).toMatchObject({
+      retire: [],
+      objections: ['citus-archive', 'citus-grace'],
+    })
+    expect(plan(MONTHS, { grace: '1 week' }).create).toHaveLength(3)
+    expect(plan(MONTHS, { grace: '1 week', retire: 'detach' }).objections).toEqual([])
+  })
+
+  test('is refused beside a DEFAULT partition, and where partitions are divided', () => {
+    const fallback = partition(null, null, { isDefault: true, range: null, boundsText: 'DEFAULT' })
+    expect(gist(plan([...MONTHS, fallback]))).toMatchObject({ create: [], objections: ['citus-default'] })
+    const divided = MONTHS.map((one) => ({ ...one, kind: 'partitioned' as const }))
+    expect(gist(plan(divided)).objections).toContain('citus-divided')
   })
 })

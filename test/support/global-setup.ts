@@ -1,4 +1,5 @@
 import type { TestProject } from 'vitest/node'
+import { CITUS_URL } from './citus-url.ts'
 import { compile } from './compiled.ts'
 import { obtainServer, type TestServer } from './server.ts'
 import { clearGround, once, prepareGround, type Ground } from './template.ts'
@@ -22,6 +23,9 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   return async () => {
     await compiled.remove()
     await removeServer()
+    // The last that is read of a run.
+    if (CITUS_URL === undefined)
+      console.log('test/citus was skipped: EBB_TEST_CITUS_URL is not set (scripts/citus-cluster.sh starts a cluster)')
   }
 }
 

@@ -5,6 +5,8 @@ import { distinctNames, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { ROW_SECURITY } from '../table/json-parts.ts'
 import type { RowSecurity } from '../table/table-model.ts'
+import { isLocal, readShardSizes, type CitusTable, type ShardSizes } from '../citus.ts'
+import { readCitus } from '../managers.ts'
 import { parseBounds, type Bounds } from './bounds.ts'
 import { kindOfSet, spanOf } from './key.ts'
 import type { OwnPart } from './own-parts.ts'
@@ -38,6 +40,8 @@ export interface PartitionedTable {
   readonly createInSchema: boolean
   /** The last value that the key's own sequence has given out. */
   readonly sequencePosition: bigint | null
+  /** How Citus stores it, and so its partitions; absent where PostgreSQL does. */
+  readonly citus?: CitusTable
 }
 
 export interface SetKey {
@@ -145,7 +149,24 @@ export async function readPartitionedTable(
   )
   if (row === undefined) return undefined
   const divided = row.partitions.some((partition) => partition.kind === 'partitioned')
-  return understood(row, kind, divided ? await readTrees(client, row.oid) : new Map())
+  const set = understood(row, kind, divided ? await readTrees(client, row.oid) : new Map())
+  const citus = await readCitus(client, name)
+  return citus === null || isLocal(citus) ? set : { ...set, citus, ...(await storedElsewhere(client, set, sizes)) }
+}
+
+/** What the files here say of partitions whose rows are on other nodes is wrong: that they are empty. */
+async function storedElsewhere(
+  client: ClientBase,
+  { partitions }: PartitionedTable,
+  sizes: boolean,
+): Promise<Pick<PartitionedTable, 'partitions'>> {
+  const sized = sizes ? await readShardSizes(client, partitions) : new Map<string, ShardSizes>()
+  return {
+    partitions: partitions.map((partition) => {
+      const { bytes, rows: estimatedRows } = sized.get(partition.oid) ?? { bytes: 0, rows: null }
+      return { ...partition, empty: false, bytes, estimatedRows }
+    }),
+  }
 }
 
 /** How the partitions of a table are divided, by their oids. Few tables have such, and to prepare for them costs all others. */
@@ -179,7 +200,7 @@ export async function readPartitioning(client: ClientBase, name: TableName): Pro
 /** What tells the key. */
 type KeyRow = Pick<PartitionedTable, 'strategy' | 'columns'> & { readonly keyColumns: readonly (string | null)[] }
 
-type Row = Omit<PartitionedTable, 'key' | 'partitions' | 'references' | 'sequencePosition'> & {
+type Row = Omit<PartitionedTable, 'citus' | 'key' | 'partitions' | 'references' | 'sequencePosition'> & {
   readonly keyColumns: KeyRow['keyColumns']
   readonly partitions: readonly RawPartition[]
   readonly foreignKeys: readonly { readonly references: TableName }[]

@@ -71,7 +71,9 @@ export async function readNewest(
   kind: KeyKind,
 ): Promise<Position | 'empty' | 'never'> {
   const place = quoted(partition)
-  const undated = column.notNull ? raw('false') : sql`exists (select from ${place} where ${ident(column.name)} is null)`
+  const undated = column.notNull
+    ? raw('false')
+    : sql`exists (select 1 from ${place} where ${ident(column.name)} is null)`
   const row = await readOne<{ newest: string | null; undated: boolean }>(
     client,
     sql`select (select max(${ident(column.name)})::text from ${place}) as newest, ${undated} as undated`,

@@ -1,14 +1,16 @@
 import { randomInt } from 'node:crypto'
+import type { NoticeMessage } from 'pg-protocol/dist/messages.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeHolder, readHolders, type Holder } from '../../db/holders.ts'
 import type { Session } from '../../db/session.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { codeOf, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
-import { EbbError } from '../../errors.ts'
+import { EbbError, messageOf } from '../../errors.ts'
 import type { Lock } from '../../plan/language/step.ts'
 import type { LockTimes, Emit } from '../../events.ts'
 import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
+import { readHoldersOnWorkers } from './on-workers.ts'
 import { Standstill } from './standstill.ts'
 import { waitUntilGone } from './wait-until-gone.ts'
 
@@ -30,6 +32,8 @@ export interface ShortLocks {
   readonly acquire: readonly string[]
   /** The locks that are taken, explicitly or by the work: locks of others that conflict with these are in the way. */
   readonly locks: readonly Lock[]
+  /** They are taken on all nodes of a Citus cluster, and others may be in the way on each. */
+  readonly onAllNodes?: true
   /** Called before each attempt, when no lock is in the way: false if that took time, so that one may be by now. */
   readonly stillReady?: () => Promise<boolean>
 }
@@ -162,6 +166,7 @@ async function takeLocks(
   lockLimits: LockLimits,
   attempt: Attempt,
 ): Promise<void> {
+  if (locks.onAllNodes === true) return takeLocksOnAllNodes(session, locks, lockLimits, deadlockTimeoutMs, attempt)
   const settings = [
     // If this process hangs while it holds locks, the server releases them.
     `set local idle_in_transaction_session_timeout = '2s'`,
@@ -175,6 +180,50 @@ async function takeLocks(
   // One round trip for all locks, to keep them short.
   await session.query([...locks.acquire, `set local statement_timeout = ${lockLimits.workTimeoutMs}`].join(';\n'))
   attempt.holding()
+}
+
+/**
+ * Citus sends a statement on as the whole message that it came in, so each is one of its own; and a time-out only if it is
+ * told to. How long the work may take need not be sent: cancelled here, it is cancelled there. What is committed is prepared
+ * on the workers first, so nothing is gained by not waiting for the disk here.
+ */
+async function takeLocksOnAllNodes(
+  session: Session,
+  locks: ShortLocks,
+  lockLimits: LockLimits,
+  deadlockTimeoutMs: number,
+  attempt: Attempt,
+): Promise<void> {
+  const before = [
+    `set local idle_in_transaction_session_timeout = '2s'`,
+    `select pg_catalog.pg_advisory_xact_lock(${attempt.mark})`,
+    `set local citus.propagate_set_commands = 'local'`,
+    `set local lock_timeout = ${timeoutForEach(locks, lockLimits, deadlockTimeoutMs)}`,
+    `set local citus.propagate_set_commands = 'none'`,
+  ]
+  for (const statement of before) await session.query(statement)
+  attempt.asking()
+  for (const statement of locks.acquire) await lockOnAllNodes(session, statement)
+  await session.query(`set local statement_timeout = ${lockLimits.workTimeoutMs}`)
+  attempt.holding()
+}
+
+/** A lock that a worker does not grant is XX000, "failure on connection marked as essential"; why is in a warning before it. */
+async function lockOnAllNodes(session: Session, statement: string): Promise<void> {
+  let refused: unknown
+  const listen = (notice: NoticeMessage) => {
+    if (isLockRefused(notice)) refused = notice
+  }
+  session.on('notice', listen)
+  try {
+    await session.query(statement)
+  } catch (error) {
+    throw refused === undefined
+      ? error
+      : Object.assign(new Error(messageOf(refused), { cause: error }), { code: codeOf(refused) })
+  } finally {
+    session.off('notice', listen)
+  }
 }
 
 /** The number of locks that may each use up their timeout: others wait for the sum. */
@@ -213,7 +262,7 @@ async function holdersGone(
     look: async () => {
       const holders = (await readInTheWay(sessions, locks)).filter((holder) => !leavesWhenAsked(holder))
       const old = holders.filter(isOld)
-      await standstill.look(old.map(({ pid }) => pid))
+      await standstill.look(old.map(({ pid, node }) => (node === undefined ? pid : null)))
       return old.map(describeHolder)
     },
     mostMs: deadline - performance.now(),
@@ -223,12 +272,10 @@ async function holdersGone(
   if (old.length > 0) throw new NotLockedError(locks, lockLimits, `held by ${old.join('; ')}`)
 }
 
-async function readInTheWay({ control, pid }: ShortLockSessions, { locks }: ShortLocks): Promise<Holder[]> {
-  const holders = await readHolders(
-    control,
-    locks.map(({ table }) => table),
-    pid,
-  )
+async function readInTheWay({ control, pid }: ShortLockSessions, { locks, onAllNodes }: ShortLocks): Promise<Holder[]> {
+  const tables = locks.map(({ table }) => table)
+  const here = await readHolders(control, tables, pid)
+  const holders = onAllNodes === true ? [...here, ...(await readHoldersOnWorkers(control, tables))] : here
   return holders.filter((holder) =>
     locks.some(({ table, mode }) => sameName(table, holder.table) && conflict(mode, holder.mode)),
   )

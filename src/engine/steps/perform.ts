@@ -107,9 +107,11 @@ export async function performWhole(
         context.signal,
         async () => {
           await hooks.check?.()
+          // One message, for the least time under the locks; Citus would send it on whole with each of its statements.
+          const messages = step.onAllNodes === true ? step.statements : [step.statements.join(';\n')]
           await inOneGo(context.session, () => [
             assertLease(context.session, context.journalSchema, context.lease),
-            context.session.query(step.statements.join(';\n')),
+            ...messages.map((message) => context.session.query(message)),
             ...hooks.alongside(),
           ])
         },
@@ -127,7 +129,8 @@ export async function performWhole(
   }
 }
 
-function limitsOf({ workTimeoutMs = Infinity }: ShortLockStep, lockLimits: LockLimits): LockLimits {
+function limitsOf({ workTimeoutMs = Infinity, onAllNodes }: ShortLockStep, lockLimits: LockLimits): LockLimits {
+  if (onAllNodes === true) return { ...lockLimits, workTimeoutMs: Math.min(workTimeoutMs, lockLimits.deadlineMs) }
   return { ...lockLimits, workTimeoutMs: Math.min(lockLimits.workTimeoutMs, workTimeoutMs) }
 }
 

@@ -145,6 +145,11 @@ export interface ShortLockStep extends Described {
   readonly acquire: readonly string[]
   /** How long each of its statements may take at most, where rows may be read while a whole table is locked. */
   readonly workTimeoutMs?: number
+  /**
+   * Of a table that Citus stores: its statements reach all nodes, one message each, and the time-outs of the locks, too. How
+   * long a statement may take is `workTimeoutMs` alone then: a node creates or drops many tables for one.
+   */
+  readonly onAllNodes?: true
 }
 
 /**

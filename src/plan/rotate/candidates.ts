@@ -30,6 +30,7 @@ import {
   shorterKeepObjection,
   truncateObjection,
 } from './objections.ts'
+import { citusRetireObjections } from './on-citus.ts'
 import { graceOf } from './grace.ts'
 import type { Retire, RotateRequest } from './request.ts'
 import { retireSteps, watchForGrace } from './retire.ts'
@@ -258,8 +259,10 @@ function retireObjections(
   const inGrace = situation.begun.filter(({ grace, state }) => grace !== null && state === 'detached').length
   const doubts = removable.length + inGrace === 0 ? [] : clockDoubts(situation, policy, horizon, removable, inGrace)
   if (removable.length === 0) return doubts
+  const onCitus = citusRetireObjections(set, request, policy)
   const hidden = request.archive === null ? [] : removable.filter((partition) => partition.rowsHidden)
   return [
+    ...onCitus,
     ...when(hidden.length > 0, () => rowsHidden(hidden, 'not all of them could be archived')),
     ...(request.retire !== 'detach' && !request.noArchive && request.archive === null
       ? [archiveObjection(request.retire, removable.length)]

@@ -9,6 +9,7 @@ import { goesFrom, showMinute } from './grace.ts'
 import { liesBefore, type Horizon } from './horizon.ts'
 import type { RotateRequest } from './request.ts'
 import { archivingOf, type Archives } from './archiving.ts'
+import { onCitus } from './on-citus.ts'
 import { refillStep } from './reattach.ts'
 import { dropStep, watchAgain } from './retire.ts'
 import type { SetPolicy } from '../language/policy.ts'
@@ -81,7 +82,8 @@ function leftover(
     begun,
     archiving,
     unwritten: grace !== null && archiving === null && !accept.includes('written'),
-    step: method === 'truncate' ? refillStep(set, partition, begun.divided) : dropStep({ name, foreignKeys }),
+    step:
+      method === 'truncate' ? refillStep(set, partition, begun.divided) : onCitus(set, dropStep({ name, foreignKeys })),
   }
 }
 

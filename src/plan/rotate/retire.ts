@@ -6,6 +6,7 @@ import { dropForeignKeys } from '../table/definitions.ts'
 import { exclusive } from '../language/locks.ts'
 import { BESIDE_DEFAULT_MS } from './beside-default.ts'
 import type { Retire } from './request.ts'
+import { onCitus } from './on-citus.ts'
 import { archivingOf, forgetWrites, watchStep, type Archives } from './archiving.ts'
 import type { Retirement, RotationStep } from './plan.ts'
 import { refillStep } from './reattach.ts'
@@ -31,8 +32,8 @@ export function retireSteps(
   if (method === 'detach') return { archiving: null, steps: [detachStep(set, partition, because)] }
   if (later !== null) return { archiving: null, steps: [detachStep(set, partition, because), later] }
   if (archives !== null) return archiveAndRemove(set, partition, method, because, archives)
-  if (method === 'truncate') return { archiving: null, steps: [truncateStep(partition, because)] }
-  return { archiving: null, steps: [detachStep(set, partition, because), dropStep(partition)] }
+  if (method === 'truncate') return { archiving: null, steps: [onCitus(set, truncateStep(partition, because))] }
+  return { archiving: null, steps: [detachStep(set, partition, because), onCitus(set, dropStep(partition))] }
 }
 
 /** Watches a partition until its grace period is over. */
@@ -61,6 +62,7 @@ function archiveAndRemove(
 
 /** Concurrently; PostgreSQL refuses that if there is a default partition, so then under a short lock. */
 function detachStep(set: PartitionedTable, partition: Partition, because: string): RotationStep {
+  if (set.citus !== undefined) return onCitus(set, detachOnAllNodes(set, partition, because))
   const fallback = set.partitions.find(({ isDefault }) => isDefault)
   return fallback === undefined
     ? detachOnline(set, partition, because)
@@ -124,6 +126,21 @@ function detachUnderLock(
     quiet: fallback.kind === 'table' ? fallback.name : null,
     acquire: [sql`lock table only ${quoted(set.name)} in access exclusive mode`.text],
     workTimeoutMs: BESIDE_DEFAULT_MS,
+    statements: [sql`alter table ${quoted(set.name)} detach partition ${quoted(partition.name)}`.text],
+  }
+}
+
+/** Citus refuses it concurrently. Whoever reads or writes the table has a lock on it, and not on shards alone: it is locked first. */
+function detachOnAllNodes(set: PartitionedTable, partition: Partition, because: string): ShortLockStep {
+  return {
+    kind: 'short lock',
+    key: `detach:${display(partition.name)}`,
+    title: `detach ${display(partition.name)}`,
+    because: `${because}; not concurrently, which Citus refuses`,
+    locks: [exclusive(set.name), ...detachedLocks(set, partition)],
+    cost: 'milliseconds on each node: no row is read',
+    quiet: null,
+    acquire: [sql`lock table only ${quoted(set.name)} in access exclusive mode`.text],
     statements: [sql`alter table ${quoted(set.name)} detach partition ${quoted(partition.name)}`.text],
   }
 }

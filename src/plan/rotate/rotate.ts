@@ -10,6 +10,7 @@ import type { RotateRequest } from './request.ts'
 import { finalizeStep } from './retire.ts'
 import { dropExclusion } from './beside-default.ts'
 import { describeDefault } from './default-rows.ts'
+import { citusSetObjections } from './on-citus.ts'
 import { subPartitionObjections } from './sub-partitions.ts'
 import { planRunway, type Runway } from './runway.ts'
 import { unaccepted } from '../language/objection.ts'
@@ -120,6 +121,7 @@ function withPolicy(
     .map((partition) => ({ partition, step: finalizeStep(set, partition) }))
   const head = headOf(situation)
   const differing = [
+    ...citusSetObjections(set),
     ...unaccepted(siblingObjections(set), request.accept),
     ...subPartitionObjections(set, request.accept),
   ]

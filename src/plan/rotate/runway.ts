@@ -12,6 +12,7 @@ import type { SetPolicy } from '../language/policy.ts'
 import type { ShortLockStep } from '../language/step.ts'
 import { leafNames } from '../table/leaf.ts'
 import { addPartition } from './adding.ts'
+import { onCitus } from './on-citus.ts'
 import { admit, moveRows, type Admission, type Admitted } from './beside-default.ts'
 
 /** A partition to create. */
@@ -153,7 +154,7 @@ function creation(
     cost: costOf(fallback !== null, rows),
     ...addPartition(set, { partition, from: literal(text.from), to: literal(text.to) }, role, taken, fill),
   }
-  return { partition, from, to, rows, shown, text, step }
+  return { partition, from, to, rows, shown, text, step: onCitus(set, step) }
 }
 
 function costOf(isRead: boolean, rows: number): string {

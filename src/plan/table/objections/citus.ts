@@ -77,16 +77,17 @@ function wayOut(command: string, table: TableName, citus: CitusTable): string {
     case 'partition':
     case 'partition-copy':
     case 'split':
-      return `If its rows fit on the coordinator: ${bare} then ebb ${command === 'split' ? 'split' : 'partition'} ${shellWord(display(table))} …, then ${again} Rows are copied to the coordinator and back, and writers wait for both.`
+      return `If its rows fit on the coordinator: ${bare} then ebb ${command === 'split' ? 'split' : 'partition'} ${shellWord(display(table))} …, then ${again} Rows are copied to the coordinator and back, and writers wait for both; where foreign keys connect it with others, Citus says how to take them along.`
     case 'rebuild':
-      return `Delete the rows that are not kept: ebb purge ${shellWord(display(table))} --where …; then have the space back: vacuum (full, analyze) ${quoted(table).text}; which locks one shard after the other.`
+      return `Delete the rows that are not kept: ebb purge ${shellWord(display(table))} --where …; then have the space back: vacuum (full, analyze) ${quoted(table).text}; which locks the table while it is rewritten.`
     default:
       return `If its rows fit on the coordinator: ${bare} then the same command, then ${again}`
   }
 }
 
 function distributing(name: string, { kind, distributionColumn }: CitusTable): string {
-  if (kind === 'reference') return `select create_reference_table(${name});`
+  if (kind === 'reference') return `select create_reference_table(${name}); (of a table that is not partitioned)`
   if (kind === 'managed local') return `select citus_add_local_table_to_metadata(${name});`
-  return `select create_distributed_table(${name}, ${distributionColumn === null ? 'null' : literal(distributionColumn).text});`
+  const column = distributionColumn === null ? 'null' : literal(distributionColumn).text
+  return `select create_distributed_table(${name}, ${column}); and truncate_local_data_after_distributing_table of it and its partitions, or what was copied stays on the coordinator’s disk.`
 }
