@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { readAll } from '../db/query.ts'
-import type { TableName } from '../sql/names.ts'
+import { quoted, type TableName } from '../sql/names.ts'
 import { sql, type Sql } from '../sql/sql.ts'
 
 /**
@@ -60,20 +60,40 @@ export interface ShardSizes {
   readonly rows: number | null
 }
 
-/** The same of several tables that Citus stores, by their oids. Asks each node, one table after the other. */
+/** The same of several tables that Citus stores, by their quoted names. Asks each node, one table after the other. */
 export async function readShardSizes(
   client: ClientBase,
-  tables: readonly { readonly oid: string }[],
+  tables: readonly TableName[],
 ): Promise<ReadonlyMap<string, ShardSizes>> {
-  const rows = await readAll<{ readonly oid: string } & ShardSizes>(
+  const rows = await readAll<{ readonly name: string } & ShardSizes>(
     client,
     sql`
-    select t.oid::text as oid, coalesce(citus_total_relation_size(t.oid::regclass, fail_on_error => false), 0)::float8 as bytes,
+    select t.name, coalesce(citus_total_relation_size(t.name::regclass, fail_on_error => false), 0)::float8 as bytes,
       (select case when bool_and(success and result::numeric >= 0) then sum(result::numeric)::float8 end
-        from run_command_on_shards(t.oid::regclass, $$select reltuples from pg_class where oid = '%s'::regclass$$)) as rows
-    from unnest(${tables.map(({ oid }) => oid)}::oid[]) t (oid) where exists (select from pg_dist_shard s where s.logicalrelid = t.oid)`,
+        from run_command_on_shards(t.name::regclass, $$select reltuples from pg_class where oid = '%s'::regclass$$)) as rows
+    from unnest(${tables.map((table) => quoted(table).text)}::text[]) t (name)
+    where exists (select from pg_dist_shard s where s.logicalrelid = t.name::regclass)`,
   )
-  return new Map(rows.map(({ oid, ...sizes }) => [oid, sizes]))
+  return new Map(rows.map(({ name, ...sizes }) => [name, sizes]))
+}
+
+/** What a node has of a table, its partitions included. */
+export interface NodeShare {
+  readonly node: string
+  readonly shards: number
+  readonly bytes: number
+}
+
+/** The nodes that store shards of a table that is not partitioned below its partitions. Asks each node. */
+export function readNodeShares(client: ClientBase, table: TableName): Promise<NodeShare[]> {
+  return readAll<NodeShare>(
+    client,
+    sql`
+    select concat(nodename, ':', nodeport) as node, count(*)::int as shards, coalesce(sum(shard_size), 0)::float8 as bytes
+    from citus_shards where table_name::oid in (
+      select ${quoted(table).text}::regclass::oid union all select inhrelid from pg_inherits where inhparent = ${quoted(table).text}::regclass)
+    group by 1 order by 1`,
+  )
 }
 
 /** `distributed by tenant_id, 32 shards on 2 nodes`. */

@@ -1,3 +1,4 @@
+import { describeCitus } from '../catalog/citus.ts'
 import type { KeyModel } from '../catalog/table/key-model.ts'
 import type { Index, TableModel } from '../catalog/table/table-model.ts'
 import type { Inspection } from '../engine/commands/inspect.ts'
@@ -47,7 +48,24 @@ function whatItIs({ server, table }: Inspection): string[] {
   ]
 }
 
-function describeSize({ table, activity, partitions }: Inspection): string[] {
+/** Counted by the nodes: what this server counts of the table is nothing. */
+function describeShards({ table, partitions, citus }: Inspection): string[] {
+  if (citus === null) return []
+  const bytes = partitions.reduce((sum, one) => sum + one.bytes, table.size.heap)
+  return columns([
+    ['Citus', describeCitus(citus)],
+    ['size', showBytes(bytes)],
+    ['rows', table.estimatedRows === null ? NOT_ANALYZED : `about ${showCount(table.estimatedRows)}`],
+    ...citus.shares.map(({ node, shards, bytes: of }) => [
+      '',
+      `${node}: ${showCount(shards)} shards, ${showBytes(of)}`,
+    ]),
+  ])
+}
+
+function describeSize(inspection: Inspection): string[] {
+  const { table, activity, partitions, citus } = inspection
+  if (citus !== null) return describeShards(inspection)
   if (table.kind !== 'table' && table.kind !== 'partitioned table') return []
   const { heap, indexes, toast } = table.size
   const total = partitions.reduce((sum, { bytes }) => sum + bytes, heap + indexes + toast)
@@ -195,6 +213,7 @@ function whatNext(inspection: Inspection): string[] {
   const name = display(table.name)
   if (table.kind === 'partitioned table') return [`see what is due:  ebb rotate ${name}`]
   if (table.kind !== 'table') return []
+  if (inspection.citus !== null) return ['See the risks: Citus decides where its rows are.']
   const [best] = advice
   if (best === undefined && !inspection.rowsReadable) return ['Inspect it as a role that may read its rows.']
   if (best === undefined && inspection.keys.length > 0)

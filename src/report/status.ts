@@ -1,3 +1,4 @@
+import { describeCitus } from '../catalog/citus.ts'
 import type { RetiredTable } from '../engine/runs/retired.ts'
 import type { ArchiveStatus, DetachedPartition, RunStatusLine, SetStatus, StatusReport } from '../engine/runs/status.ts'
 import type { Runway } from '../catalog/partitions/runway.ts'
@@ -127,8 +128,9 @@ function describeLeftovers(leftovers: readonly Leftover[], schema: string): stri
 
 function describeSets(sets: readonly SetStatus[]): string[] {
   const lines = columns(sets.map(describeSet))
-  return sets.flatMap(({ unplanned }, i) => [
+  return sets.flatMap(({ unplanned, citus }, i) => [
     lines[i] ?? '',
+    ...(citus === null ? [] : indented([`stored by Citus: ${describeCitus(citus)}`])),
     ...(unplanned === null ? [] : indented([describeUnplanned(unplanned)])),
   ])
 }

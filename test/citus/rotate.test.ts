@@ -140,7 +140,14 @@ describe('a distributed partitioned set', () => {
           onAllNodes: true,
           stillReady,
         }
-        return underShortLocks(sessions, locks, LOCK_LIMITS, options.observer, options.signal, async () => {})
+        return underShortLocks(
+          sessions,
+          locks,
+          LOCK_LIMITS,
+          (event) => options.observer({ table, runId: null, ...event }),
+          options.signal,
+          async () => {},
+        )
       }),
     )
     await until(() => isWaitingFor(options.events, /not granted within lock_timeout/), { timeoutMs: 30_000 })

@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg'
 import { readAllPrepared } from '../../db/query.ts'
 import type { KeyKind, Position } from '../../grid/key.ts'
-import { distinctNames, type TableName } from '../../sql/names.ts'
+import { distinctNames, quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { ROW_SECURITY } from '../table/json-parts.ts'
 import type { RowSecurity } from '../table/table-model.ts'
@@ -160,10 +160,15 @@ async function storedElsewhere(
   { partitions }: PartitionedTable,
   sizes: boolean,
 ): Promise<Pick<PartitionedTable, 'partitions'>> {
-  const sized = sizes ? await readShardSizes(client, partitions) : new Map<string, ShardSizes>()
+  const sized = sizes
+    ? await readShardSizes(
+        client,
+        partitions.map(({ name }) => name),
+      )
+    : new Map<string, ShardSizes>()
   return {
     partitions: partitions.map((partition) => {
-      const { bytes, rows: estimatedRows } = sized.get(partition.oid) ?? { bytes: 0, rows: null }
+      const { bytes, rows: estimatedRows } = sized.get(quoted(partition.name).text) ?? { bytes: 0, rows: null }
       return { ...partition, empty: false, bytes, estimatedRows }
     }),
   }

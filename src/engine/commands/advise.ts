@@ -12,6 +12,7 @@ import { ObjectionsError, UsageError } from '../../errors.ts'
 import type { Interval } from '../../grid/interval.ts'
 import { adviseWays, type WaysAdvice, type Wish } from '../../plan/advise/advise.ts'
 import type { KeyAdvice } from '../../plan/advise/key-advice.ts'
+import { citusObjections } from '../../plan/table/objections/citus.ts'
 import { managerObjections } from '../../plan/table/objections/manager.ts'
 import { intervalText, momentLiteral } from '../../plan/language/moment.ts'
 import { display } from '../../sql/names.ts'
@@ -31,7 +32,7 @@ export interface AdviceRequest {
  * Compares partitioning, rebuilding and deleting. Reads the catalogue, the planner's estimates and the ranges of
  * keys, in READ ONLY transactions.
  *
- * @throws {ObjectionsError} for a table of TimescaleDB, which has ways of its own
+ * @throws {ObjectionsError} for a table of TimescaleDB or Citus, which have ways of their own
  * @throws {UsageError} when the condition cannot be parsed, or no column holds a row's age
  */
 export async function advise(
@@ -40,8 +41,11 @@ export async function advise(
   request: AdviceRequest,
   options: InspectOptions,
 ): Promise<WaysAdvice> {
-  const { server, table, advice: keys, managers } = await inspect(target, written, options)
-  const managed = managerObjections(table.name, managers).filter(({ acceptable }) => acceptable !== true)
+  const { server, table, advice: keys, managers, citus } = await inspect(target, written, options)
+  const managed = [
+    ...managerObjections(table.name, managers).filter(({ acceptable }) => acceptable !== true),
+    ...(citus === null || table.kind === 'partitioned table' ? [] : citusObjections('advise', table.name, citus)),
+  ]
   if (managed.length > 0) throw new ObjectionsError(`advise on ${display(table.name)}`, { objections: managed })
   const isTable = table.kind === 'table'
   const wish = isTable ? wishOf(table, keys, request) : ({ kind: 'nothing' } as const)

@@ -10,7 +10,8 @@ import { readPartitionMap, type MapEntry } from '../../catalog/partitions/inspec
 import { readReferences, type Reference } from '../../catalog/references/inspect-references.ts'
 import { isKeyType, readKey, sampleIds, type KeyModel } from '../../catalog/table/key-model.ts'
 import { readPresentTable, resolveTable } from '../../catalog/table/read-table.ts'
-import { readManagers, type Manager } from '../../catalog/managers.ts'
+import { isLocal, readNodeShares, readShardSizes, type CitusTable, type NodeShare } from '../../catalog/citus.ts'
+import { readCitus, readManagers, type Manager } from '../../catalog/managers.ts'
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
 import { readPrivileges, readUpserts } from '../../catalog/situation.ts'
 import type { Column, TableModel } from '../../catalog/table/table-model.ts'
@@ -44,6 +45,8 @@ export interface Inspection {
   readonly risks: readonly Risk[]
   /** What else creates or drops its partitions, or removes its rows. */
   readonly managers: readonly Manager[]
+  /** How Citus stores it, and where: null where PostgreSQL does. */
+  readonly citus: (CitusTable & { readonly shares: readonly NodeShare[] }) | null
 }
 
 export interface InspectOptions {
@@ -69,12 +72,14 @@ export async function inspect(target: Target, written: WrittenName, options: Ins
 async function look(
   session: Session,
   server: ServerModel,
-  table: TableModel,
+  shell: TableModel,
   options: InspectOptions,
 ): Promise<Inspection> {
-  const rowsReadable = await mayReadRows(session, table)
-  const candidates = table.kind === 'table' && rowsReadable ? await readCandidates(session, table, options) : []
-  const partitions = await readPartitionMap(session, table.name)
+  const rowsReadable = await mayReadRows(session, shell)
+  const citus = await readStoredByCitus(session, shell.name)
+  const { table, partitions } = await sizedByCitus(session, citus, shell, await readPartitionMap(session, shell.name))
+  const hasKeys = table.kind === 'table' && rowsReadable && citus === null
+  const candidates = hasKeys ? await readCandidates(session, table, options) : []
   const situation = {
     server,
     journalSchema: options.journalSchema,
@@ -88,7 +93,7 @@ async function look(
     partitions,
     managers: await readManagers(session, table.name),
   }
-  const isOurs = !situation.managers.some(({ by }) => by === 'TimescaleDB')
+  const isOurs = citus === null && !situation.managers.some(({ by }) => by === 'TimescaleDB')
   const { keys, activity, references, longTransactions } = situation
   const upserts = await readUpserts(session, table)
   return {
@@ -103,6 +108,33 @@ async function look(
     advice: table.kind === 'table' && isOurs ? adviseKeys({ table, candidates, upserts, now: BigInt(server.now) }) : [],
     risks: risksOf(situation),
     managers: situation.managers,
+    citus: citus === null ? null : { ...citus, shares: await readNodeShares(session, table.name) },
+  }
+}
+
+async function readStoredByCitus(session: Session, name: TableName): Promise<CitusTable | null> {
+  const citus = await readCitus(session, name)
+  return citus === null || isLocal(citus) || citus.kind === 'shard' ? null : citus
+}
+
+/** With the sizes and rows of its shards: the files here are empty. */
+async function sizedByCitus(
+  session: Session,
+  citus: CitusTable | null,
+  table: TableModel,
+  partitions: readonly MapEntry[],
+): Promise<{ readonly table: TableModel; readonly partitions: readonly MapEntry[] }> {
+  if (citus === null) return { table, partitions }
+  const sizes = await readShardSizes(session, [table.name, ...partitions.map(({ name }) => name)])
+  const sizeOf = (name: TableName) => sizes.get(quoted(name).text) ?? { bytes: 0, rows: null }
+  const rows = partitions.length === 0 ? [sizeOf(table.name).rows] : partitions.map(({ name }) => sizeOf(name).rows)
+  const estimatedRows = rows.reduce((sum, some) => (sum === null || some === null ? null : sum + some), 0)
+  return {
+    table: { ...table, estimatedRows, size: { ...table.size, heap: sizeOf(table.name).bytes, indexes: 0, toast: 0 } },
+    partitions: partitions.map((one) => {
+      const { bytes, rows: estimated } = sizeOf(one.name)
+      return { ...one, bytes, estimatedRows: estimated }
+    }),
   }
 }
 

@@ -1,3 +1,5 @@
+import { isLocal, type CitusTable } from '../../catalog/citus.ts'
+import { readCitus } from '../../catalog/managers.ts'
 import { readRunway, type Runway } from '../../catalog/partitions/runway.ts'
 import { readUnplannedRows, type UnplannedRows } from '../../catalog/partitions/unplanned-rows.ts'
 import type { Session, Target } from '../../db/session.ts'
@@ -68,6 +70,8 @@ export interface SetStatus extends RegisteredSet {
   readonly runway: Runway | null
   /** Rows in its DEFAULT partition. */
   readonly unplanned: UnplannedRows | null
+  /** How Citus stores it; null where PostgreSQL does. */
+  readonly citus: CitusTable | null
 }
 
 /** A run in short. */
@@ -105,7 +109,13 @@ export async function status(target: Target, options: EngineOptions): Promise<St
       const sets: SetStatus[] = []
       for (const set of await registeredSets(session, options.journalSchema)) {
         const runway = set.exists ? await readRunway(session, set.table, set.policy) : null
-        sets.push({ ...set, runway, unplanned: set.exists ? await readUnplannedRows(session, set.table) : null })
+        const citus = set.exists ? await readCitus(session, set.table) : null
+        sets.push({
+          ...set,
+          runway,
+          citus: citus === null || isLocal(citus) ? null : citus,
+          unplanned: set.exists ? await readUnplannedRows(session, set.table) : null,
+        })
       }
       const busy = await tablesAtWork(session, options.journalSchema)
       const runs: RunStatusLine[] = []

@@ -1,7 +1,7 @@
 import type { Activity, LongTransaction } from '../../catalog/inspect-activity.ts'
 import type { MapEntry } from '../../catalog/partitions/inspect-partitions.ts'
 import type { Reference } from '../../catalog/references/inspect-references.ts'
-import type { Manager } from '../../catalog/managers.ts'
+import { citusOf, type Manager } from '../../catalog/managers.ts'
 import type { KeyModel } from '../../catalog/table/key-model.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import type { Privileges } from '../../catalog/situation.ts'
@@ -9,6 +9,7 @@ import type { TableModel } from '../../catalog/table/table-model.ts'
 import { display } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
 import { indexCure } from '../references/cascade-cost.ts'
+import { citusObjections } from '../table/objections/citus.ts'
 import { managerObjections } from '../table/objections/manager.ts'
 import { privilegeObjections } from '../table/objections/privilege.ts'
 import { serverNotes, serverObjections } from '../table/objections/server.ts'
@@ -69,6 +70,8 @@ function conversionRisks({ table, privileges, server, managers }: RiskSituation)
   if (managers.some(({ by }) => by === 'TimescaleDB')) return managed
   // Already partitioned: objections to a conversion do not apply.
   if (table.kind === 'partitioned table') return managed
+  const citus = citusOf(managers)
+  if (citus !== undefined) return [...managed, ...citusObjections('partition', table.name, citus).map(asRisk)]
   const kind = kindObjection(table)
   if (kind !== undefined) return [asRisk(kind)]
   const others = [...privilegeObjections(table, privileges, server.role), ...tableObjections(table, server)]

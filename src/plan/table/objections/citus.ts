@@ -66,6 +66,7 @@ const WHY: Readonly<Record<string, string>> = {
   split: SWAPS,
   rebuild: SWAPS,
   rollback: SWAPS,
+  advise: 'has no ways to compare there: it cannot be partitioned or rebuilt in its place',
 }
 
 /** What gets there with Citus' own functions. */
@@ -78,6 +79,7 @@ function wayOut(command: string, table: TableName, citus: CitusTable): string {
     case 'partition-copy':
     case 'split':
       return `If its rows fit on the coordinator: ${bare} then ebb ${command === 'split' ? 'split' : 'partition'} ${shellWord(display(table))} …, then ${again} Rows are copied to the coordinator and back, and writers wait for both; where foreign keys connect it with others, Citus says how to take them along.`
+    case 'advise':
     case 'rebuild':
       return `Delete the rows that are not kept: ebb purge ${shellWord(display(table))} --where …; then have the space back: vacuum (full, analyze) ${quoted(table).text}; which locks the table while it is rewritten.`
     default:
