@@ -77,8 +77,9 @@ export async function runPolicies(
   found: FoundPolicies,
   timeIsUp: AbortSignal,
   options: EngineOptions,
+  afterTime = AFTER_TIME,
 ): Promise<RunReport> {
-  return withSharedSessions(target, (shared) => runAll(shared, found, timeIsUp, options))
+  return withSharedSessions(target, (shared) => runAll(shared, found, timeIsUp, options, afterTime))
 }
 
 async function runAll(
@@ -86,6 +87,7 @@ async function runAll(
   { found, gone, renamed }: FoundPolicies,
   timeIsUp: AbortSignal,
   options: EngineOptions,
+  afterTime: AfterTime,
 ): Promise<RunReport> {
   const signal = AbortSignal.any([options.signal, timeIsUp])
   const refused = renamed.map(refuseRenamed)
@@ -96,7 +98,7 @@ async function runAll(
     policies.push(await runPolicy(target, one, { ...options, signal }))
   }
   const left = found.slice(policies.length)
-  const ahead = timeIsUp.aborted ? await createAhead(target, left, options) : []
+  const ahead = timeIsUp.aborted ? await createAhead(target, left, options, afterTime) : []
   return {
     policies: [...refused, ...policies],
     ahead,
@@ -111,8 +113,14 @@ function refuseRenamed({ policy, table, renamedTo }: RenamedPolicy): PolicyRepor
   return { ...nothingDone(), name: policy.name, table, objections, milliseconds: 0 }
 }
 
-/** How long locks are tried for when the time is up. */
-const AFTER_TIME_MS = 5_000
+/** How long locks are tried for when the time is up, in milliseconds. */
+interface AfterTime {
+  readonly ofEachMs: number
+  /** What was in vain, of all tables together; then each is tried once. */
+  readonly inAllMs: number
+}
+
+const AFTER_TIME: AfterTime = { ofEachMs: 5_000, inAllMs: 60_000 }
 
 /**
  * For policies whose turn did not come: behind a table that takes all the time, night after night, rows would have no
@@ -122,14 +130,22 @@ async function createAhead(
   target: Target,
   left: readonly FoundPolicy[],
   options: EngineOptions,
+  { ofEachMs, inAllMs }: AfterTime,
 ): Promise<PolicyReport[]> {
   const reports: PolicyReport[] = []
+  let leftMs = inAllMs
   const sets = left.filter(({ policy }) => taskOf(policy, 'rotate') !== undefined)
   for (const one of sets) {
     if (options.signal.aborted) break
-    reports.push(await runPolicy(target, one, options, 'the time is up'))
+    const report = await runPolicy(target, one, options, { why: 'the time is up', mostMs: Math.min(ofEachMs, leftMs) })
+    reports.push(report)
+    if (wasInVain(report)) leftMs = Math.max(0, leftMs - report.milliseconds)
   }
   return reports
+}
+
+function wasInVain({ failed, rotation }: PolicyReport): boolean {
+  return failed.length > 0 || (rotation?.sets ?? []).some((set) => set.failed.length > 0)
 }
 
 /** They are rotated no more. What their policies said stays recorded: a table that is restored has it again. */
@@ -157,21 +173,22 @@ async function runPolicy(
   target: Target,
   { policy, table }: FoundPolicy,
   options: EngineOptions,
-  later: string | null = null,
+  later: Later | null = null,
 ): Promise<PolicyReport> {
   const began = performance.now()
   const done = nothingDone()
+  const inTime = (given: EngineOptions) => (later === null ? given : hurried(given, later))
   await trying(`the policy of ${display(table)}`, done, async () => {
-    const judged = await planPolicy(target, policy, options)
+    const judged = await planPolicy(target, policy, inTime(options))
     done.objections.push(...judged.objections)
-    if (judged.objections.length === 0 && judged.differs) await putInForce(target, policy, options)
-    const { tasks, notNow, closesInMs } = tasksNow(policy, judged, later)
+    if (judged.objections.length === 0 && judged.differs) await putInForce(target, policy, inTime(options))
+    const { tasks, notNow, closesInMs } = tasksNow(policy, judged, later?.why)
     done.notNow = notNow
     const window = windowSignal(notNow === null ? closesInMs : null, options.signal)
     for (const task of tasks) {
       if (window.aborted) break
       const given = {
-        ...(later === null ? optionsOf(task, options) : hurried(optionsOf(task, options))),
+        ...inTime(optionsOf(task, options)),
         signal: task.kind === 'rotate' && notNow !== null ? options.signal : window,
       }
       await trying(`${task.kind === 'stale' ? 'purge' : task.kind} ${display(table)}`, done, async () => {
@@ -184,9 +201,15 @@ async function runPolicy(
   return { name: policy.name, table, ...done, milliseconds: performance.now() - began }
 }
 
+/** Why nothing is done but what cannot wait, and how long that may wait for locks. */
+interface Later {
+  readonly why: string
+  readonly mostMs: number
+}
+
 /** For what is done though the time is up: nobody is waited for long. */
-function hurried({ lockLimits = LOCK_LIMITS, ...options }: EngineOptions): EngineOptions {
-  const deadlineMs = Math.min(lockLimits.deadlineMs, AFTER_TIME_MS)
+function hurried({ lockLimits = LOCK_LIMITS, ...options }: EngineOptions, { mostMs }: Later): EngineOptions {
+  const deadlineMs = Math.min(lockLimits.deadlineMs, mostMs)
   return { ...options, waitMs: 0, lockLimits: { ...lockLimits, deadlineMs } }
 }
 

@@ -3,12 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test as plainTest } from 'vitest'
 import { check, run, status, UsageError, type Config } from '../../src/index.ts'
+import { failuresOf, kindOf } from '../../src/policy/outcome.ts'
+import { findPolicies } from '../../src/policy/plan-policies.ts'
+import { runPolicies } from '../../src/policy/run-policies.ts'
 import { describeRetired } from '../../src/policy/describe-run.ts'
 import { withLockLimits } from '../../src/policy/policy.ts'
 import { policiesOfProgram } from '../../src/policy/read-config.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { ebb, objects } from '../cli/support.ts'
 import { test, type Database } from '../support/database.ts'
+import { quietly } from '../support/tool.ts'
 
 /** Sets with two old months and this one, a row in each. */
 async function sets(database: Database, from: number, to: number): Promise<void> {
@@ -194,6 +198,41 @@ test('a window and a budget end the work, and partitions are created all the sam
     out: expect.stringMatching(/in use throughout 1 s: pid \d+ \(migration/) as string,
   })
   await migration.query('rollback')
+})
+
+test('when the time is up, locks are tried for a while in all, and a wait for another run is over', async ({
+  database,
+}) => {
+  await sets(database, 1, 4)
+  const named = Object.fromEntries([1, 2, 3, 4].map((n) => [`public.set_${n}`, SET]))
+  const policies = await policiesOfProgram({ policies: named })
+  const asked = quietly({ waitMs: 600_000 })
+  const found = await findPolicies(database.url, policies, [], asked)
+  await run(database.url, { config: { policies: named }, only: ['set_1'], execute: true })
+
+  // The first is waited for, as another run is at work on it; two of the others are locked, and not read either.
+  const other = await database.session('ebb purge abc123')
+  await other.query(`insert into ebb.lease (schema_name, table_name, token, holder, backend_pid, expires_at)
+    values ('public', 'set_1', 7, 'ebb purge abc123', pg_backend_pid(), now() + interval '1 hour')
+    on conflict (schema_name, table_name) do update set holder = excluded.holder, expires_at = excluded.expires_at, token = 7`)
+  const migration = await database.session('migration')
+  await migration.query('begin; lock table public.set_2, public.set_3 in share update exclusive mode')
+  const timeIsUp = new AbortController()
+  const observer: typeof asked.observer = (event) => {
+    if (event.type === 'waiting' && event.table.name === 'set_1') timeIsUp.abort()
+  }
+  const options = { ...asked, observer }
+  const report = await runPolicies(database.url, found, timeIsUp.signal, options, { ofEachMs: 5_000, inAllMs: 900 })
+  await migration.query('rollback')
+
+  expect(report).toMatchObject({ ended: 'time is up', left: ['public.set_2', 'public.set_3', 'public.set_4'] })
+  expect(kindOf(report)).toBe('try later')
+  const [, first, second, third] = [...report.policies, ...report.ahead].map((one) =>
+    failuresOf(one).map(({ error }) => error.message),
+  )
+  expect(first).toEqual([expect.stringMatching('set_2 within 1 s')])
+  expect(second).toEqual([expect.stringMatching('set_3 within 0 s')])
+  expect(third).toEqual([])
 })
 
 test('a view is kept as its policy says, and no command removes rows before the day of a hold', async ({
