@@ -33,13 +33,14 @@ export function describeStatus(
   ]
 }
 
-function describeDetached({ table, partition, bytes, detachedAt, goesAt, kept }: DetachedPartition): string[] {
-  const goes = goesAt === null ? 'dropped by the next ebb rotate' : `dropped by ebb rotate from ${minute(goesAt)} on`
+function describeDetached({ table, partition, bytes, detachedAt, method, goesAt, kept }: DetachedPartition): string[] {
+  const fate = method === 'drop' ? 'dropped' : 'truncated and attached again'
+  const goes = goesAt === null ? `${fate} by the next ebb rotate` : `${fate} by ebb rotate from ${minute(goesAt)} on`
   return [
     display(partition),
     showBytes(bytes),
     `of ${display(table)} until ${minute(detachedAt)}`,
-    kept === null ? goes : kept === 'renamed' ? 'not dropped: it was renamed' : 'not dropped: it was written to since',
+    kept === null ? goes : `not ${fate}: it was ${kept === 'renamed' ? 'renamed' : 'written to since'}`,
     `attach it again: ebb reattach ${display(partition)}`,
   ]
 }

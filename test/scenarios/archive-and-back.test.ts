@@ -105,6 +105,12 @@ test.for(FORMATS)(
     const hold = { count: 30, unit: 'day' } as const
     for (const archive of all) await restoreFrom(archive, database.url, { attach: true, hold })
     expect(await contentIn(database, table)).toEqual(before)
+    const { rows } = await database.admin<{ action: string; same: boolean }>(
+      sql`select action, from_bound = first_value(from_bound) over (order by id) as same from ebb.rotation
+        where partition_name = ${old.name} order by id`,
+    )
+    expect(rows.map(({ action }) => action).at(-1)).toBe('created')
+    expect(rows.every(({ same }) => same)).toBe(true)
 
     const { skipped } = await rotateOne(database, table, rotated)
     expect(skipped.map(({ reason }) => reason)).toContainEqual(

@@ -11,10 +11,11 @@ import { recordedDigest } from '../../journal/archives.ts'
 import { holdRows } from '../../journal/holds.ts'
 import { endRun } from '../../journal/journal.ts'
 import { readRestored, type Restored } from '../../journal/restores.ts'
+import { recordRotation } from '../../journal/rotations.ts'
 import type { ArchivedTable } from '../../plan/archive/receipt.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
 import type { ColumnNumbers } from '../../plan/restore/columns.ts'
-import { placeOf } from '../../plan/restore/partition.ts'
+import { ATTACH_AGAIN, placeOf } from '../../plan/restore/partition.ts'
 import { planAbandonRestore, planRestore, type RestorePlan } from '../../plan/restore/restore.ts'
 import type { RestoreRequest, RestoreRights, RestoreSituation, TableToRestore } from '../../plan/restore/situation.ts'
 import { boundsCondition } from '../../plan/rotate/reattach.ts'
@@ -57,7 +58,7 @@ export const restore: Command<RestoreRequest, RestorePlan, RestoreSituation, Res
   },
   async carryOut(run, plan) {
     const { session, journalSchema, runId } = run
-    const steps = await executeRun(run, plan.steps, holding(plan, runId))
+    const steps = await executeRun(run, plan.steps, alongside(plan, runId))
     const restored = await readRestored(session, journalSchema, runId)
     await endRun(session, journalSchema, runId, 'done', restored)
     return { runId, plan, steps, restored }
@@ -80,14 +81,25 @@ async function readBesides(
   return besides
 }
 
-/** Rows are on hold from the transaction on that makes the first of them, or a partition for them. */
-function holding({ steps, restore }: RestorePlan, runId: string): Alongside {
-  const { holds = [], hold = null } = restore ?? {}
-  if (hold === null) return {}
+/**
+ * Rows are on hold from the transaction on that makes the first of them, or a partition for them; that one is among those
+ * that the journal says were created.
+ */
+function alongside({ steps, restore }: RestorePlan, runId: string): Alongside {
+  const { holds = [], hold = null, created = null } = restore ?? {}
   const holdThem = ({ session, journalSchema }: TableContext) =>
-    holds.map((held) => holdRows(session, journalSchema, runId, { ...held, keep: hold }))
-  return Object.fromEntries(steps.map(({ key }) => [key, holdThem]))
+    hold === null ? [] : holds.map((held) => holdRows(session, journalSchema, runId, { ...held, keep: hold }))
+  const recordIt = ({ session, journalSchema }: TableContext) =>
+    created === null ? [] : [recordRotation(session, journalSchema, { ...created, ...NEW })]
+  return Object.fromEntries(
+    steps.map(({ key }) => [
+      key,
+      (context: TableContext) => [...holdThem(context), ...(key === ATTACH_AGAIN ? recordIt(context) : [])],
+    ]),
+  )
 }
+
+const NEW = { action: 'created', bytes: null, estimatedRows: null } as const
 
 /** The receipt is read before the snapshot: a store may be slow. */
 async function readSituation(

@@ -45,6 +45,8 @@ export interface DetachedPartition {
   readonly partition: TableName
   readonly bytes: number
   readonly detachedAt: Date
+  /** What a rotation does with it then; a truncated one is attached again. */
+  readonly method: 'drop' | 'truncate'
   /** From when on rotate may drop it; null: with the next rotation, for the last one was interrupted. */
   readonly goesAt: Date | null
   /** Why it is not dropped then. */
@@ -135,18 +137,22 @@ async function readDetached(
   sets: readonly RegisteredSet[],
 ): Promise<DetachedPartition[]> {
   const begun = await allBegunRetirements(session, schema)
-  const detached = begun.filter(({ state, method }) => method !== 'detach' && ['detached', 'renamed'].includes(state))
-  return detached.map((entry) => {
+  const detached = begun.filter(({ state }) => ['detached', 'renamed'].includes(state))
+  return detached.flatMap(({ method, ...entry }) => {
+    if (method === 'detach') return []
     const policy = sets.find(({ table }) => sameName(table, entry.table))?.policy ?? null
     const goes = goesFrom(entry, { grace: null, accept: [], retire: 'drop' }, policy)
-    return {
-      table: entry.table,
-      partition: entry.called,
-      bytes: entry.bytes,
-      detachedAt: entry.detachedAt,
-      goesAt: goes === null ? null : new Date(Number(goes / 1000n)),
-      kept: entry.state === 'renamed' ? 'renamed' : entry.grace !== null && entry.written ? 'written' : null,
-    }
+    return [
+      {
+        table: entry.table,
+        partition: entry.called,
+        bytes: entry.bytes,
+        detachedAt: entry.detachedAt,
+        method,
+        goesAt: goes === null ? null : new Date(Number(goes / 1000n)),
+        kept: entry.state === 'renamed' ? 'renamed' : entry.grace !== null && entry.written ? 'written' : null,
+      },
+    ]
   })
 }
 

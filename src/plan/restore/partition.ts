@@ -1,7 +1,7 @@
 import { parseBounds } from '../../catalog/partitions/bounds.ts'
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { overlap, type Span } from '../../grid/gaps.ts'
-import { display, sameName } from '../../sql/names.ts'
+import { display, sameName, type TableName } from '../../sql/names.ts'
 import { literal, raw, type Sql } from '../../sql/sql.ts'
 import { spanOfBounds } from '../language/hold.ts'
 import type { ArchivedTable } from '../archive/receipt.ts'
@@ -92,6 +92,20 @@ export function looseObjections({ table, archived }: Pick<TableToRestore, 'table
 /** The key of the step. */
 export const ATTACH_AGAIN = 'attach'
 
+/** A partition that is created again, with its bounds; null is none. */
+export interface CreatedAgain {
+  readonly table: TableName
+  readonly partition: TableName
+  readonly from: string | null
+  readonly to: string | null
+}
+
+export function createdAgain(set: PartitionedTable, { schema, name, partitionOf }: ArchivedTable): CreatedAgain {
+  const bounds = parseBounds(partitionOf?.bounds ?? '')
+  if (bounds?.kind !== 'range') throw new Error('only a partition with a range is created again')
+  return { table: set.name, partition: { schema, name }, from: bounds.from, to: bounds.to }
+}
+
 /** Creates the partition again, divided as the newest is. */
 export function partitionStep(
   set: PartitionedTable,
@@ -99,11 +113,8 @@ export function partitionStep(
   role: string,
   taken: ReadonlySet<string>,
 ): ShortLockStep {
-  const { schema, name } = archived
-  const partition = { schema, name }
-  const bounds = parseBounds(archived.partitionOf?.bounds ?? '')
-  if (bounds?.kind !== 'range') throw new Error('only a partition with a range is created again')
-  const wanted = { partition, from: end(bounds.from, 'minvalue'), to: end(bounds.to, 'maxvalue') }
+  const { partition, from, to } = createdAgain(set, archived)
+  const wanted = { partition, from: end(from, 'minvalue'), to: end(to, 'maxvalue') }
   return {
     kind: 'short lock',
     key: ATTACH_AGAIN,

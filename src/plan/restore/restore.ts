@@ -10,7 +10,15 @@ import { serverNotes, serverObjections } from '../table/objections/server.ts'
 import { describeMapping, mapColumns, type ColumnMapping } from './columns.ts'
 import { orderObjections, receiptObjections, tableObjections } from './objections.ts'
 import { parentsFirst, refersToItself } from './order.ts'
-import { looseObjections, partitionStep, placeObjections, placeOf, type Place } from './partition.ts'
+import {
+  createdAgain,
+  looseObjections,
+  partitionStep,
+  placeObjections,
+  placeOf,
+  type CreatedAgain,
+  type Place,
+} from './partition.ts'
 import type { ReceiptFacts, RestoreRequest, RestoreSituation, TableToRestore } from './situation.ts'
 import {
   conflicts,
@@ -27,7 +35,12 @@ import {
 /** A plan with what the run holds. */
 export interface RestorePlan extends Plan {
   /** Null for a plan with objections. */
-  readonly restore: { readonly holds: readonly HeldRows[]; readonly hold: Interval | null } | null
+  readonly restore: {
+    readonly holds: readonly HeldRows[]
+    readonly hold: Interval | null
+    /** The partition that is created again. Older versions have stored plans without. */
+    readonly created?: CreatedAgain | null
+  } | null
 }
 
 export interface HeldRows {
@@ -66,7 +79,11 @@ export function planRestore(situation: RestoreSituation, request: RestoreRequest
   if (objections.length > 0) return { ...base, restore: null, evidence: [], notes: serverNotes(server), steps: [] }
   return {
     ...base,
-    restore: { holds: ways.map(({ to }) => heldRows(to)), hold: request.hold },
+    restore: {
+      holds: ways.map(({ to }) => heldRows(to)),
+      hold: request.hold,
+      created: ways.flatMap(createdIn)[0] ?? null,
+    },
     evidence: [`receipt: ${request.receipt}, ${describeDigest(receipt)}`, ...ways.flatMap(describeWay)],
     notes: [...serverNotes(server), ...notesOn(ways, receipt, request)],
     steps: [
@@ -77,6 +94,10 @@ export function planRestore(situation: RestoreSituation, request: RestoreRequest
       ...ways.flatMap(analyzeSteps),
     ],
   }
+}
+
+function createdIn({ to: { set, archived }, place }: Way): CreatedAgain[] {
+  return place === 'missing' && set !== null ? [createdAgain(set, archived)] : []
 }
 
 function wayOf(to: TableToRestore): Way {
