@@ -1,7 +1,9 @@
 import type { ClientBase } from 'pg'
 import { readAll } from '../../db/query.ts'
-import type { TableName } from '../../sql/names.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
+import { isLocal, readShardSizes } from '../citus.ts'
+import { readCitus } from '../managers.ts'
 import { ESTIMATED_ROWS } from '../table/json-parts.ts'
 
 /** One partition, as its parent's map shows it. Any kind of partitioning; nothing is concluded from the bounds. */
@@ -31,7 +33,22 @@ export async function readPartitionMap(client: ClientBase, table: TableName): Pr
       join pg_class p on p.oid = i.inhparent join pg_namespace pn on pn.oid = p.relnamespace
     where pn.nspname = ${table.schema} and p.relname = ${table.name} and p.relkind = 'p'`,
   )
-  return entries.sort((a, b) => compareBounds(rangeOf(a.bounds), rangeOf(b.bounds)))
+  const sized = await sizedByCitus(client, table, entries)
+  return sized.sort((a, b) => compareBounds(rangeOf(a.bounds), rangeOf(b.bounds)))
+}
+
+/** Where Citus stores them, the files and statistics here are those of empty shells. */
+async function sizedByCitus(client: ClientBase, table: TableName, entries: readonly MapEntry[]): Promise<MapEntry[]> {
+  const citus = await readCitus(client, table)
+  if (citus === null || isLocal(citus)) return [...entries]
+  const sizes = await readShardSizes(
+    client,
+    entries.map(({ name }) => name),
+  )
+  return entries.map((entry) => {
+    const { bytes, rows: estimatedRows } = sizes.get(quoted(entry.name).text) ?? { bytes: 0, rows: null }
+    return { ...entry, bytes, estimatedRows }
+  })
 }
 
 /** The two ends of a range, without their quotes; null where the bounds are something else. */

@@ -77,7 +77,8 @@ async function look(
 ): Promise<Inspection> {
   const rowsReadable = await mayReadRows(session, shell)
   const citus = await readStoredByCitus(session, shell.name)
-  const { table, partitions } = await sizedByCitus(session, citus, shell, await readPartitionMap(session, shell.name))
+  const partitions = await readPartitionMap(session, shell.name)
+  const table = await sizedByCitus(session, citus, shell, partitions)
   const hasKeys = table.kind === 'table' && rowsReadable && citus === null
   const candidates = hasKeys ? await readCandidates(session, table, options) : []
   const situation = {
@@ -117,25 +118,18 @@ async function readStoredByCitus(session: Session, name: TableName): Promise<Cit
   return citus === null || isLocal(citus) || citus.kind === 'shard' ? null : citus
 }
 
-/** With the sizes and rows of its shards: the files here are empty. */
+/** With the size and rows of its shards: the file here is empty. */
 async function sizedByCitus(
   session: Session,
   citus: CitusTable | null,
   table: TableModel,
   partitions: readonly MapEntry[],
-): Promise<{ readonly table: TableModel; readonly partitions: readonly MapEntry[] }> {
-  if (citus === null) return { table, partitions }
-  const sizes = await readShardSizes(session, [table.name, ...partitions.map(({ name }) => name)])
-  const sizeOf = (name: TableName) => sizes.get(quoted(name).text) ?? { bytes: 0, rows: null }
-  const rows = partitions.length === 0 ? [sizeOf(table.name).rows] : partitions.map(({ name }) => sizeOf(name).rows)
-  const estimatedRows = rows.reduce((sum, some) => (sum === null || some === null ? null : sum + some), 0)
-  return {
-    table: { ...table, estimatedRows, size: { ...table.size, heap: sizeOf(table.name).bytes, indexes: 0, toast: 0 } },
-    partitions: partitions.map((one) => {
-      const { bytes, rows: estimated } = sizeOf(one.name)
-      return { ...one, bytes, estimatedRows: estimated }
-    }),
-  }
+): Promise<TableModel> {
+  if (citus === null) return table
+  const { bytes = 0, rows = null } = (await readShardSizes(session, [table.name])).get(quoted(table.name).text) ?? {}
+  const counts = partitions.length === 0 ? [rows] : partitions.map((partition) => partition.estimatedRows)
+  const estimatedRows = counts.reduce((sum, some) => (sum === null || some === null ? null : sum + some), 0)
+  return { ...table, estimatedRows, size: { ...table.size, heap: bytes, indexes: 0, toast: 0 } }
 }
 
 /** Rows are read for ranges only, and only if no policy hides any. */

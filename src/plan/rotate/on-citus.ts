@@ -58,7 +58,7 @@ export function citusRetireObjections(set: PartitionedTable, request: RotateRequ
       objection(
         'citus-archive',
         `${what}, are not archived by a rotation: nothing there notices a write to one that is detached`,
-        'Keep them as tables with --retire detach, archive each (ebb archive <partition> --archive <uri>), then drop it.',
+        'Keep them as tables with --retire detach; select undistribute_table of each makes it an ordinary one on the coordinator, which ebb archive archives; then drop it.',
       ),
     ),
     ...when(graceOf(request, policy) !== null, () =>

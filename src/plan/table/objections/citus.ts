@@ -13,6 +13,7 @@ type Kind = CitusTable['kind']
 /** The kinds on which a command works: what it does is done on all nodes. */
 const WORKS: Readonly<Record<string, readonly Kind[]>> = {
   rotate: ['distributed', 'managed local'],
+  view: ['distributed', 'reference', 'managed local'],
 }
 
 /** A shard, or a node that is not the coordinator: for every command. */
