@@ -34,9 +34,9 @@ export function program(name) {
 }
 
 /** Starts a server for `work`, and removes it with all that is in it. */
-export async function onOwnServer(work) {
+export async function onOwnServer(work, { settings = {}, dataFolder } = {}) {
   const binaries = await findBinaries(program('postgres') === null ? {} : { folder: FOLDER })
-  const server = await startServer({ binaries, settings: SETTINGS })
+  const server = await startServer({ binaries, settings: { ...SETTINGS, ...settings }, dataFolder })
   const client = new pg.Client({ connectionString: server.url })
   try {
     await client.connect()
@@ -72,8 +72,8 @@ class Ground {
 
   /**
    * Does something while four writers run a script of pgbench at 200 transactions a second. Returns the latencies of
-   * those that ended meanwhile, in ms, sorted. Latency counts from when a transaction was due, so that a stall is felt
-   * by all that it delays.
+   * those that ended meanwhile, in ms, sorted, and in `felt` when each ended. Latency counts from when a transaction was
+   * due, so that a stall is felt by all that it delays.
    */
   async underLoad(script, work) {
     const folder = mkdtempSync(join(tmpdir(), 'ebb-bench-'))
@@ -92,7 +92,8 @@ class Ground {
         `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgbench'`,
       )
       await exited
-      return { result, latencies: readLatencies(folder, began, ended) }
+      const felt = readLatencies(folder, began, ended)
+      return { result, felt, latencies: felt.map(({ ms }) => ms).sort((a, b) => a - b) }
     } finally {
       rmSync(folder, { recursive: true })
     }
@@ -106,8 +107,6 @@ function readLatencies(folder, began, ended) {
     .map((line) => line.split(' ').map(Number))
     .map(([, , micros, , second, fraction]) => ({ ms: micros / 1000, at: second * 1000 + fraction / 1000 }))
     .filter(({ at }) => at >= began && at <= ended)
-    .map(({ ms }) => ms)
-    .sort((a, b) => a - b)
 }
 
 export function quantile(sorted, part) {

@@ -24,6 +24,8 @@ export interface Batch {
   /** Rows found; fewer than requested at the end of the work. */
   readonly rows: number
   readonly milliseconds: number
+  /** Of that, how long the commit took; undefined where it did not wait for the disk. */
+  readonly commitMs?: number | undefined
 }
 
 export interface BatchBounds {
@@ -32,7 +34,8 @@ export interface BatchBounds {
   readonly mostRows: number
 }
 
-const FIRST_ROWS = 100
+/** Of a run; as few hardly delay anybody on a slow disk. */
+export const FIRST_ROWS = 100
 const LEAST_MS = 0.01
 
 /** Larger steps could overshoot. */

@@ -18,6 +18,8 @@ export interface Reading {
   readonly archiveBacklogBytes: number | null
   /** Active sessions of others. */
   readonly active: number | null
+  /** Sessions of others that have been active within the last second. */
+  readonly busy: number | null
   readonly vacuum: Vacuum | null
   /** Results of the user's own checks; null without one. */
   readonly healthSql: Health | null

@@ -99,6 +99,11 @@ export class Sampler {
     return { reading: this.sound(), ageMs: performance.now() - this.takenAt }
   }
 
+  /** Whether others are at work; true where that cannot be seen. */
+  get isShared(): boolean {
+    return this.sound().busy !== 0
+  }
+
   /** Notes that a batch has ended. */
   ended(): void {
     this.endedAt = performance.now()

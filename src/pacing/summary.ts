@@ -1,7 +1,8 @@
 import type { BlockedSession, Reading, Signal } from './reading.ts'
 
 /** Why a run paused: a signal, or the run itself. */
-export type PauseReason = Signal | 'pause file' | 'fixed pause' | 'slow batches' | 'other runs' | 'no reading'
+export type PauseReason =
+  Signal | 'pause file' | 'fixed pause' | 'slow batches' | 'slow commits' | 'other runs' | 'no reading'
 
 /** The pacing of a run, for the final report. */
 export interface PaceSummary {

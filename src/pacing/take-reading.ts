@@ -5,7 +5,7 @@ import { isConnectionLost, reasonOf } from '../db/sqlstate.ts'
 import type { TableName } from '../sql/names.ts'
 import type { PaceSettings } from './limits.ts'
 import type { Reading, Signal } from './reading.ts'
-import { readActive } from './readings/activity.ts'
+import { readActivity } from './readings/activity.ts'
 import { checkQuery, checkUrl } from './readings/health.ts'
 import { readBlocked, readVacuum } from './readings/locks.ts'
 import type { WalWindow } from './wal-window.ts'
@@ -38,14 +38,14 @@ export async function takeReading(
       return null
     })
 
-  const [at, walPosition, blocked, replicas, slot, backlog, active, vacuum] = await inOneGo(session, () => [
+  const [at, walPosition, blocked, replicas, slot, backlog, activity, vacuum] = await inOneGo(session, () => [
     readClock(session),
     attempt('WAL rate', () => readWalPosition(session)),
     attempt('blocked sessions', () => readBlocked(session, subject.application)),
     attempt('replica lag', () => readReplicas(session)),
     attempt('slot WAL', () => readSlot(session)),
     attempt('archive backlog', () => readArchiveBacklog(session)),
-    attempt('active sessions', () => readActive(session, subject.application)),
+    attempt('active sessions', () => readActivity(session, subject.application)),
     attempt('vacuum', () => readVacuum(session, subject.application, subject.tables)),
   ])
   window.add({ at, walPosition })
@@ -53,7 +53,7 @@ export async function takeReading(
   else if (replicas !== null && replicas.masked > 0)
     missing['replica lag'] = `${UNSEEN} what its replicas have replayed; what they have received is used instead`
   if (backlog === 'unknown') missing['archive backlog'] = 'no WAL has been archived yet'
-  if (active === null) missing['active sessions'] ??= `${UNSEEN} what other roles are doing`
+  if (activity === null) missing['active sessions'] ??= `${UNSEEN} what other roles are doing`
   if (vacuum === null) missing.vacuum ??= `${UNSEEN} who holds a lock such as a vacuum has`
   const healthSql = settings.healthSql === null ? null : await checkQuery(session, settings.healthSql)
   const healthUrl = settings.healthUrl === null ? null : await checkUrl(settings.healthUrl, signal)
@@ -66,7 +66,8 @@ export async function takeReading(
     walPosition,
     wal: window.lately(),
     archiveBacklogBytes: backlog === 'unknown' ? null : backlog,
-    active,
+    active: activity?.active ?? null,
+    busy: activity?.busy ?? null,
     vacuum,
     healthSql,
     healthUrl,

@@ -3,8 +3,9 @@ import type { Emit } from '../events.ts'
 import { showElapsed } from '../text/elapsed.ts'
 import type { TableName } from '../sql/names.ts'
 import type { Target } from '../db/session.ts'
-import { afterBatch, startingPace, type Batch, type BatchPace } from './batch-size.ts'
+import { afterBatch, FIRST_ROWS, startingPace, type Batch, type BatchPace } from './batch-size.ts'
 import { assertGoing, pauseFileThere } from './control-files.ts'
+import { afterCommit, UNKNOWN_DISK } from './disk.ts'
 import { jittered } from './jitter.ts'
 import { judge, lagToSpare, walToSpare, type Verdict } from './judge.ts'
 import type { PaceSettings } from './limits.ts'
@@ -59,6 +60,7 @@ export class Pace {
   private walPerRow = 0
   /** WAL that the next batch may write, in bytes. */
   private room = Infinity
+  private disk = UNKNOWN_DISK
   private readonly told = new Map<string, number>()
   private paceTold = performance.now()
   private readonly noted = new Set<string>()
@@ -104,7 +106,10 @@ export class Pace {
     const { pauseMs } = this.settings
     const { slowness } = this.batches
     const { others } = this.sampler
-    const pauses = last === null ? [] : pausesAfter(last, { pauseMs, slowness, others, ...verdict })
+    const pauses =
+      last === null
+        ? []
+        : pausesAfter(last, { pauseMs, slowness, others, ...verdict, disk: this.isShared ? this.disk : null })
     for (const pause of pauses) await this.pause(pause)
     await this.fitBatch()
     this.tally.turn()
@@ -116,6 +121,16 @@ export class Pace {
   /** At most the rows that replicas and a limit on WAL allow, judging by the previous batch. */
   fit(rows: number): number {
     return Math.max(this.bounds().leastRows, Math.min(rows, Math.floor(this.room / Math.max(this.walPerRow, 1))))
+  }
+
+  /** Whether others are at work, or that cannot be seen: then commits should wait for the disk, to tell how slow it is. */
+  get isShared(): boolean {
+    return this.sampler.isShared
+  }
+
+  /** At most the rows that are written so quickly that others hardly notice, judging by the previous commits; at least `least`. */
+  fitDisk(rows: number, least: number): number {
+    return this.isShared ? Math.min(rows, Math.max(least, this.disk.most)) : rows
   }
 
   /** The summary so far. */
@@ -130,13 +145,20 @@ export class Pace {
   private async learn(last: Batch, asked: number): Promise<void> {
     await this.weigh(last)
     const before = this.batches.slowness
-    this.batches = afterBatch(this.batches, asked, last, this.bounds())
+    this.batches = afterBatch(this.batches, asked, this.withoutCommit(last), this.bounds())
     const { slowness } = this.batches
     if (slowness > before)
       this.note(
         `a batch took ${showElapsed(last.milliseconds)}, several times as long as those before: the pace is halved`,
       )
     if (slowness < before && slowness === 1) this.note('batches are as quick as before: full pace again')
+  }
+
+  /** While others are at work, the commit is judged by itself; the size of a batch follows the rest of its time. */
+  private withoutCommit({ rows, milliseconds, commitMs }: Batch): Batch {
+    if (commitMs === undefined || !this.isShared) return { rows, milliseconds }
+    if (rows > 0) this.disk = afterCommit(this.disk, { rows, at: performance.now(), milliseconds, commitMs })
+    return { rows, milliseconds: Math.max(0, milliseconds - commitMs) }
   }
 
   /** The WAL written since a batch was started, including that of others, which a replica has to replay, too. */
@@ -151,7 +173,7 @@ export class Pace {
     const { reading } = await this.sampler.latest()
     this.walBefore = reading.walPosition
     this.room = Math.min(lagToSpare(reading, this.settings), walToSpare(this.settings))
-    this.batches = { ...this.batches, rows: this.fit(this.batches.rows) }
+    this.batches = { ...this.batches, rows: this.fitDisk(this.fit(this.batches.rows), FIRST_ROWS) }
   }
 
   /** Waits until the verdict is go. */

@@ -72,6 +72,30 @@ describe('rebuild', () => {
     expect(await contents(database, events)).toEqual(content)
   })
 
+  test.for(['copy', 'server'] as const)(
+    'while others are at work the first chunk is small, and each waits for the disk (transport %s)',
+    async (transport, { database }) => {
+      const owner = await database.session('owner')
+      await owner.query(`
+        create table readings (id int primary key, note text not null);
+        insert into readings select n, repeat('.', 1000) from generate_series(1, 1000) n`)
+      const app = await database.session('app')
+      const working = setInterval(() => void app.query('select 1'), 50)
+      const queries = vi.spyOn(pg.Client.prototype, 'query')
+
+      await rebuild(database.url, written(database.table('readings')), request({ transport }), quietly())
+
+      clearInterval(working)
+      const asked = queries.mock.calls.map(([text]) => text as unknown)
+      queries.mockRestore()
+      const { rows: chunks } = await database.admin<{ size: number }>(
+        `select ("end" - first)::int as size from ebb.chunk order by first`,
+      )
+      expect(chunks[0]).toEqual({ size: 32 })
+      expect(asked.filter((text) => text === 'set local synchronous_commit = local')).toHaveLength(chunks.length)
+    },
+  )
+
   test('reports the copy rate in rows per second', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const told: Event[] = []

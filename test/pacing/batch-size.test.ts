@@ -125,7 +125,7 @@ describe('a sudden rise of the batch time', () => {
 
 describe('pauses after a batch', () => {
   const batch = { rows: 10, milliseconds: 100 }
-  const alone = { pauseMs: 0, slowness: 1, others: 0, ease: 0, because: null }
+  const alone = { pauseMs: 0, slowness: 1, others: 0, ease: 0, because: null, disk: null }
 
   test('are zero without a reason', () => {
     expect(pausesAfter(batch, alone)).toEqual([])
@@ -133,7 +133,7 @@ describe('pauses after a batch', () => {
 
   test('have a share and a text for each reason', () => {
     const because = { signal: 'replica lag', text: 'berlin lags' } as const
-    const pauses = pausesAfter(batch, { pauseMs: 30, slowness: 4, others: 2, ease: 0.75, because })
+    const pauses = pausesAfter(batch, { pauseMs: 30, slowness: 4, others: 2, ease: 0.75, because, disk: null })
     expect(pauses.map(({ reason, milliseconds }) => [reason, milliseconds])).toEqual([
       ['fixed pause', 30],
       ['slow batches', 300],

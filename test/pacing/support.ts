@@ -23,6 +23,7 @@ export const WELL: Reading = {
   wal: null,
   archiveBacklogBytes: null,
   active: 0,
+  busy: 0,
   vacuum: 'none',
   healthSql: null,
   healthUrl: null,

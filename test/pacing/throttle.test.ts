@@ -286,3 +286,22 @@ async function dutyOf(run: { pace: { turn(last: typeof BATCH): Promise<unknown> 
   }
   return worked / (performance.now() - began)
 }
+
+describe('commits that are slow', () => {
+  test('slow a run down while others are at work', async ({ database }) => {
+    const app = await database.session('app')
+    const query = app.query('select pg_sleep(60)').catch(() => {})
+    const run = await pacedRun(database)
+
+    let { rows } = await run.pace.turn(null)
+    for (const commitMs of [1, 1, 1, 1, 40]) {
+      await sleep(45)
+      rows = (await run.pace.turn({ rows, milliseconds: 45, commitMs })).rows
+    }
+    expect(run.pace.summary().pausedMsBy['slow commits']).toBeGreaterThan(0)
+    expect(run.reasons()).toContain('slower, because a commit takes 40 ms (1.0 ms at best)')
+
+    await run.worker.query(`select pg_cancel_backend(pid) from pg_stat_activity where application_name = 'app'`)
+    await query
+  })
+})

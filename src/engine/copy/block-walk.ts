@@ -1,5 +1,5 @@
 import type { Range } from './chunk.ts'
-import { firstSize } from './sizes.ts'
+import { firstSize, leastSize } from './sizes.ts'
 import type { DoneChunk, Walk } from './chunk.ts'
 
 const FIRST_BLOCKS = 512
@@ -16,6 +16,7 @@ export class BlockWalk implements Walk {
   readonly begun: number
   readonly firstSize: number
   readonly maxSize: number
+  readonly leastSize: number
   private readonly gaps: Gap[]
 
   constructor(blocks: number, done: readonly DoneChunk[], maxBlocks: number) {
@@ -23,6 +24,7 @@ export class BlockWalk implements Walk {
     this.total = blocks
     this.begun = blocks - this.gaps.reduce((sum, { first, end }) => sum + end - first, 0)
     this.maxSize = maxBlocks
+    this.leastSize = leastSize(FIRST_BLOCKS, maxBlocks)
     this.firstSize = firstSize(blocks, FIRST_BLOCKS, maxBlocks)
   }
 

@@ -80,9 +80,10 @@ async function readFilenode(session: ClientBase, work: CopyWork): Promise<string
 }
 
 /**
- * Records a chunk in the transaction that copies it, without waiting for the WAL flush: when the server crashes,
+ * Records a chunk in the transaction that copies it. Its commit need not wait for the WAL flush: when the server crashes,
  * chunk and entry are lost together, and the chunk is copied again. The end of the step is an ordinary commit, which
- * makes everything before it durable.
+ * makes everything before it durable. While others are at work it `waits`, so that the run does not get ahead of the
+ * disk, for which their commits would wait.
  */
 export async function recordChunk(
   session: ClientBase,
@@ -92,8 +93,9 @@ export async function recordChunk(
   rows: number,
   milliseconds: number,
   transport: Transport,
+  waits: boolean,
 ): Promise<void> {
-  await session.query('set local synchronous_commit = off')
+  await session.query(`set local synchronous_commit = ${waits ? 'local' : 'off'}`)
   await session.query(sql`
     insert into ${at(schema, 'chunk')} (run_id, first, "end", by_column, from_key, to_key, rows, milliseconds, transport)
     values (${runId}, ${first}, ${end}, ${keys?.column ?? null}, ${keys?.from ?? null}, ${keys?.to ?? null}, ${rows}, ${milliseconds}, ${transport})`)
@@ -109,6 +111,8 @@ export interface Walk {
   /** Sizes of chunks, in `unit`. */
   readonly firstSize: number
   readonly maxSize: number
+  /** The first one while others are at work, and the smallest, however slow the disk is. */
+  readonly leastSize: number
   /** The next range of about `size`; undefined when nothing is left. */
   next(size: number, session: Session): Promise<Range | undefined>
   /** Returns no more ranges. */

@@ -9,7 +9,7 @@ import { display, quoted } from '../../sql/names.ts'
 import { own } from '../../sql/operators.ts'
 import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { kept, type KeyRange, type Range } from './chunk.ts'
-import { firstSize, type CopySizes } from './sizes.ts'
+import { firstSize, leastSize, type CopySizes } from './sizes.ts'
 import type { DoneChunk, Walk } from './chunk.ts'
 
 /** A not-null column with a btree index in the default order of its type. */
@@ -46,6 +46,7 @@ export class KeyWalk implements Walk {
   readonly begun: number
   readonly firstSize: number
   readonly maxSize: number
+  readonly leastSize: number
   private readonly work: CopyWork
   private readonly column: WalkColumn
   private readonly gaps: Gap[]
@@ -60,6 +61,7 @@ export class KeyWalk implements Walk {
     this.begun = done.reduce((sum, chunk) => sum + chunk.rows, 0)
     this.total = Math.max(rows, this.begun)
     this.maxSize = maxRows
+    this.leastSize = leastSize(FIRST_ROWS, this.maxSize)
     this.firstSize = firstSize(this.total, FIRST_ROWS, this.maxSize)
   }
 

@@ -23,6 +23,11 @@ export function firstSize(total: number, usual: number, most: number): number {
   return Math.min(small, usual, most)
 }
 
+/** The size that even a slow disk writes in a moment, 256 kB, where `usual` takes a tenth of a second. */
+export function leastSize(usual: number, most: number): number {
+  return Math.min(Math.ceil(usual / 16), most)
+}
+
 /** The target duration of a chunk: short enough for pacing, long enough to have no overhead. */
 const CHUNK_MS = 400
 

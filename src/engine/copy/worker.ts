@@ -51,7 +51,7 @@ export async function carryChunks(
   goesOn: () => boolean = () => true,
 ): Promise<void> {
   /** Chunks still being written, oldest first. */
-  const writing: Promise<void>[] = []
+  const writing: Promise<unknown>[] = []
   try {
     await carryAll(copy, sessions, choice, goesOn, writing)
     await Promise.all(writing)
@@ -65,27 +65,31 @@ async function carryAll(
   sessions: WorkerSessions,
   choice: TransportChoice,
   goesOn: () => boolean,
-  writing: Promise<void>[],
+  writing: Promise<unknown>[],
 ): Promise<void> {
   const { walk, pace, context, gain } = copy
   const nextCarrier = carriersInTurn(copy, sessions)
-  let size = walk.firstSize
+  let size = pace.isShared ? walk.leastSize : walk.firstSize
   let last: Batch | null = null
-  const next = async () => (goesOn() ? walk.next(pace.fit(size), sessions.source) : undefined)
-  for (let range = await next(); range !== undefined; range = await next()) {
+  for (;;) {
     await pace.turn(last, last?.rows)
+    if (!goesOn()) return
+    const range = await walk.next(pace.fitDisk(pace.fit(size), walk.leastSize), sessions.source)
+    if (range === undefined) return
     const clock = workClock(sessions.source, ...sessions.targets)
     const taken = choice.made ? gain.piece() : null
-    const chunk = carryOne(copy, range, nextCarrier(choice.next))
+    const waits = pace.isShared
+    const chunk = carryOne(copy, range, nextCarrier(choice.next), waits)
     writing.push(chunk.written)
     await chunk.read
-    // While transports are compared, chunks are copied one at a time.
-    if (!choice.made || writing.length >= sessions.targets.length) await writing.shift()
+    // While others are at work, or transports are compared, chunks are copied one at a time.
+    const inFlight = waits || !choice.made ? 1 : sessions.targets.length
+    while (writing.length >= inFlight) await writing.shift()
     const milliseconds = clock()
     taken?.(range.size, milliseconds)
     const chosen = choice.measured(range.size, milliseconds)
     if (chosen !== null) context.observer({ type: 'note', text: chosen })
-    last = { rows: range.size, milliseconds }
+    last = { rows: range.size, milliseconds, ...(waits ? { commitMs: await chunk.written } : {}) }
     if (choice.made) size = Math.min(walk.maxSize, nextSize(range.size, milliseconds))
   }
 }
@@ -101,12 +105,14 @@ function carriersInTurn({ step, state }: SharedCopy, { source, targets }: Worker
 interface Chunk {
   /** The next chunk may be read. */
   readonly read: Promise<void>
-  /** The chunk is committed. */
-  readonly written: Promise<void>
+  /** The chunk is committed, which took so many milliseconds. */
+  readonly written: Promise<number>
 }
 
-function carryOne({ context, done, fail }: SharedCopy, range: Range, carrier: Carrier): Chunk {
+/** @param waits whether the commit waits for the disk */
+function carryOne({ context, done, fail }: SharedCopy, range: Range, carrier: Carrier, waits: boolean): Chunk {
   const began = performance.now()
+  let commit = () => 0
   let hasRead = () => {}
   const read = new Promise<void>((resolve) => (hasRead = resolve))
   const written = carrier
@@ -120,9 +126,14 @@ function carryOne({ context, done, fail }: SharedCopy, range: Range, carrier: Ca
         rows,
         performance.now() - began,
         carrier.transport,
+        waits,
       )
+      commit = workClock(target)
     })
-    .then((rows) => done(rows, range))
+    .then((rows) => {
+      done(rows, range)
+      return commit()
+    })
   written.catch(fail) // Nothing waits for it while the worker pauses.
-  return { read: Promise.race([read, written]), written }
+  return { read: Promise.race([read, written.then(() => {})]), written }
 }

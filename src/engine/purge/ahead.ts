@@ -70,7 +70,7 @@ async function oneSlice(purging: Purging, order: BatchOrder): Promise<number> {
   const milliseconds = () => clock() - (tally.aheadMs - before)
   const { leaf, after, ahead } = order
   if (ahead === undefined) throw new Error('a slice of nothing')
-  const { found } = await untilNotCrowded(purging, order, ahead.further, (crowded) =>
+  const { found, commitMs } = await untilNotCrowded(purging, order, ahead.further, (crowded) =>
     runBatch(purging, { ...order, ahead: { ...ahead, crowded } }, async (outcome) => {
       if (outcome.found === 0) return
       const of = { pass: 'return', leaf: leaf.name, after, upto: outcome.position } as const
@@ -78,7 +78,7 @@ async function oneSlice(purging: Purging, order: BatchOrder): Promise<number> {
     }),
   )
   if (found > 0) tally.number += 1
-  tally.last = { rows: found, milliseconds: milliseconds() }
+  tally.last = { rows: found, milliseconds: milliseconds(), commitMs }
   tally.aheadMs = before + clock()
   return found
 }

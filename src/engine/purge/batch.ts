@@ -2,6 +2,7 @@ import { inOneGo } from '../../db/in-one-go.ts'
 import { readOne } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
 import { inTransaction } from '../../db/transaction.ts'
+import { workClock } from '../../db/work-clock.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { underSettings } from '../../db/settings.ts'
 import { assertLease } from '../../journal/lease.ts'
@@ -64,6 +65,8 @@ export interface BatchOutcome {
   readonly around: Around
   /** Of the last row found; null where that is not known, or there was none. */
   readonly position: string | null
+  /** How long its commit took; unknown before, and where only a row was skipped. */
+  readonly commitMs?: number
 }
 
 /** Waiting for a row, or for a table, is not worth more: the rows locked so far keep others waiting. */
@@ -90,6 +93,7 @@ export async function runBatch(
   const { session, server } = context
   const lockMs = order.manner === 'careful' ? CAREFUL_LOCK_MS : QUICK_LOCK_MS
   const workMs = order.limit === 1 ? SINGLE_ROW_MS : server.deadlockTimeoutMs * SHARE_OF_DEADLOCK_TIMEOUT
+  let commit = () => 0
   const action = inTransaction(session, {}, async () => {
     const mode = work.action.kind === 'record' ? 'access share' : 'row exclusive'
     const preparation = `set local lock_timeout = ${lockMs}; set local statement_timeout = ${Math.max(CAREFUL_LOCK_MS, Math.floor(workMs))};
@@ -107,9 +111,11 @@ export async function runBatch(
     // What cannot be recorded would be missing without a word.
     const outcome = await (work.action.kind === 'record' ? deleteAndJudge() : orRefused(deleteAndJudge))
     await settle(outcome)
+    commit = workClock(session)
     return outcome
   })
-  return action.catch(async (error: unknown) => {
+  const timed = action.then((outcome) => ({ ...outcome, commitMs: commit() }))
+  return timed.catch(async (error: unknown) => {
     // There is no table of that name, and what became of it is another matter. Or it is a trigger that misses one.
     if (codeOf(error) === SQLSTATE.undefinedTable) await assertLeaf(session, work, order.leaf, files)
     throw error

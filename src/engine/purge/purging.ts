@@ -67,9 +67,14 @@ function changesOf(around: Around, which: keyof Changes): Record<string, number>
 }
 
 /** To be called when a batch has committed. */
-export function count(tally: Tally, { found, gone }: BatchOutcome, effort: number, milliseconds: number): void {
+export function count(
+  tally: Tally,
+  { found, gone, commitMs }: BatchOutcome,
+  effort: number,
+  milliseconds: number,
+): void {
   if (found > 0) tally.number += 1
   tally.rows += gone
-  tally.last = { rows: effort, milliseconds: milliseconds - tally.aheadMs }
+  tally.last = { rows: effort, milliseconds: milliseconds - tally.aheadMs, commitMs }
   tally.aheadMs = 0
 }

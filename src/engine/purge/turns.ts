@@ -2,6 +2,8 @@
 export interface BatchPast {
   readonly rows: number
   readonly milliseconds: number
+  /** Of that, how long the commit took; undefined where that is not known. */
+  readonly commitMs?: number | undefined
 }
 
 /** Who may begin a batch, when, and how large. Whoever paces a purge is one of these. */
