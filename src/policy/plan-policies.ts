@@ -178,14 +178,20 @@ async function planOne(
     let rotation: RotationPlan | null = null
     let viewed: ViewPlan | null = null
     const others: Plan[] = []
-    for (const task of tasks) {
+    const failed: Failure[] = []
+    const planTaskOf = async (task: Task) => {
       const given = optionsOf(task, options)
       if (task.kind === 'rotate')
         rotation = await planSet(session, server, table, withAccept(rotationOf(task, judged, notNow), given), given)
       else if (task.kind === 'view') viewed = await planView(target, table, task, given)
       else if (which === 'all') others.push(await planTask(target, table, task, given))
     }
-    return { ...nothing, judged, rotation, view: viewed, others, notNow }
+    // What cannot be planned of one says nothing about the others.
+    for (const task of tasks)
+      await planTaskOf(task).catch((error: unknown) =>
+        failed.push({ what: `plan ${display(table)}`, error: asError(error) }),
+      )
+    return { ...nothing, judged, rotation, view: viewed, others, notNow, failed }
   } catch (error) {
     return { ...nothing, failed: [{ what: `plan ${display(table)}`, error: asError(error) }] }
   }

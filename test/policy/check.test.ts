@@ -129,6 +129,15 @@ test('a database is compared with a config, and not changed', async ({ database,
   const viewed = {
     policies: { 'public.events': { ...config.policies['public.events'], view: { expired: 'at is null' } } },
   }
+  // Without the right to read the table, what can be told of it is told all the same.
+  const asMonitor = await check(database.urlFor(monitor), {
+    config: {
+      policies: {
+        'public.events': { ...viewed.policies['public.events'], partition: { by: 'at', every: 'month', premake: 4 } },
+      },
+    },
+  })
+  expect(codes(asMonitor)).toEqual(['warning failed', 'due runway', 'due not-in-force'])
   await database.admin(`grant select on public.events to "${monitor}"`)
   expect(codes(await seen({ config: viewed }))).toEqual(['due view'])
   // What would be carried out takes the whole right, as before.
