@@ -32,7 +32,7 @@ async function fill() {
 
 async function byEbb(orderBy) {
   const request = {
-    where: OLD,
+    rows: { kind: 'matching', where: OLD },
     orderBy,
     allRows: false,
     vacuum: false,

@@ -75,7 +75,7 @@ const pages = (size) => () =>
   })
 
 const purgeRequest = (table) => ({
-  where: OLD,
+  rows: { kind: 'matching', where: OLD },
   orderBy: null,
   allRows: false,
   vacuum: false,
