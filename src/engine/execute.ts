@@ -109,6 +109,8 @@ async function perform(
       return recordAfter(archiveSet(step, context), context, hooks)
     case 'removal':
       return recordAfter(writeRemoval(step, context), context, hooks)
+    case 'move':
+      throw new Error('partitions are moved by rotations, which are no runs')
     case 'restore':
       return restoreObjects(step, context, hooks)
     case 'dry run':

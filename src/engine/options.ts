@@ -4,6 +4,7 @@ import type { Observer } from '../events.ts'
 import type { SavedPlan } from '../plan/language/saved.ts'
 import type { LockLimits } from './locks/short-locks.ts'
 import type { CopySizes } from './copy/sizes.ts'
+import type { Address } from '../db/session.ts'
 import type { Turns } from './purge/turns.ts'
 
 /** The options of every command besides its request. */
@@ -23,6 +24,8 @@ export interface EngineOptions {
   readonly turns?: Turns
   /** Of age, to read encrypted archives; never stored. */
   readonly identities?: readonly string[]
+  /** The server that partitions are moved to, as Ebb reaches it; never stored. */
+  readonly toUrl?: Address
   /** How long what the journal says of the table is kept, if longer than usual. */
   readonly keepJournal?: Interval
   /** The pacing of batches, chunks, and partitions to retire. */

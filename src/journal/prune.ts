@@ -51,6 +51,6 @@ export async function pruneJournal(session: ClientBase, schema: string): Promise
     delete from ${at(schema, 'truncation')} t where not exists (select from ${capture} c where c.log_name = t.log_name)`)
 }
 
-const REMOVALS = raw(`('detached', 'dropped', 'truncated')`)
+const REMOVALS = raw(`('detached', 'dropped', 'truncated', 'moved')`)
 
 const SAME_TABLE = (other: string) => raw(`${other}.schema_name = r.schema_name and ${other}.table_name = r.table_name`)

@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg'
 import { DEPENDENTS } from '../catalog/partitions/parts.ts'
 import { FOREIGN_KEYS, IS_KEY_OF } from '../catalog/references/foreign-key.ts'
-import { readAll } from '../db/query.ts'
+import { readAll, readOne } from '../db/query.ts'
 import { displayInterval, parseInterval } from '../grid/interval.ts'
 import { fromText, toText } from '../grid/key.ts'
 import { WRITE_TRIGGER } from '../plan/rotate/archiving.ts'
@@ -12,7 +12,7 @@ import { at } from './journal.ts'
 
 // What rotate has done, is about to do, and has learned about the partitions of a set.
 
-export type RotationAction = 'created' | 'detached' | 'dropped' | 'truncated' | 'finalized' | 'reattached'
+export type RotationAction = 'created' | 'detached' | 'dropped' | 'truncated' | 'moved' | 'finalized' | 'reattached'
 
 /** A partition that was created or removed. */
 export interface RotationEntry {
@@ -68,6 +68,15 @@ export async function beginRetirement(session: ClientBase, schema: string, entry
       partition_name = excluded.partition_name, schema_name = excluded.schema_name, table_name = excluded.table_name,
       bounds = excluded.bounds, bytes = excluded.bytes, estimated_rows = excluded.estimated_rows, since = clock_timestamp(),
       grace = excluded.grace, detached_at = null, table_oid = excluded.table_oid, row_type_oid = excluded.row_type_oid, bounds_check = excluded.bounds_check`)
+}
+
+/** The token of a move that has begun: the same until it is done. */
+export async function moveToken(session: ClientBase, schema: string, oid: string): Promise<string> {
+  const { token } = await readOne<{ token: string }>(
+    session,
+    sql`update ${at(schema, 'retirement')} set token = coalesce(token, gen_random_uuid()::text) where partition_oid = ${oid} returning token`,
+  )
+  return token
 }
 
 /** Whether a watched relation has been written to. Under a lock that keeps writers away, it stays so. */

@@ -14,6 +14,10 @@ export interface RotateOptions extends Options, LockOptions, ArchivingOptions {
   readonly keep?: string
   /** What to do with expired partitions; `drop` by default. */
   readonly retire?: Retire
+  /** With `retire: 'move'`: the foreign server of postgres_fdw where partitions go. */
+  readonly to?: string
+  /** The same server as Ebb reaches it, as a role that may create tables there. */
+  readonly toUrl?: string
   /** How long detached partitions stay before they are dropped, instead of the registered time: `7 days`. */
   readonly grace?: string
   /** The tables are no longer managed: their registration is removed, and nothing else. */

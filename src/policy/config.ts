@@ -24,6 +24,10 @@ export interface SharedConfig {
   readonly keep?: string
   /** What happens to expired partitions; `drop` by default. */
   readonly retire?: Retire
+  /** With `retire: 'move'`: the foreign server of postgres_fdw. */
+  readonly to?: string
+  /** The same server as Ebb reaches it; a variable of the environment, `${COLD_URL}`. */
+  readonly toUrl?: string
   /** How long detached partitions stay before they are dropped: `7 days`. */
   readonly grace?: string
   /** Where rows are archived before they are removed: a directory, `file:///dir`, `s3://bucket/prefix`; or `none`. */

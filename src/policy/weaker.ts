@@ -67,7 +67,7 @@ export function isHeld({ until }: Pick<HoldUntil, 'until'>, now: bigint): boolea
 const CALENDAR = { kind: 'timestamptz', timezone: 'UTC' } as const
 
 /** What can still be looked at afterwards comes first. */
-const HARSHER: readonly Retire[] = ['detach', 'drop']
+const HARSHER: readonly Retire[] = ['move', 'detach', 'drop']
 
 function harsherRetire(table: string, retire: Retire | null, inForce: Retire | null): Objection[] {
   const rank = (one: Retire) => HARSHER.indexOf(one === 'truncate' ? 'drop' : one)

@@ -8,6 +8,7 @@ import { HOOKS } from './hooks.ts'
 import type { KEEP_JOURNAL } from './keep-journal.ts'
 import { commandLineOnly, flag, inForm, option, withDefault, required, defaulted, type Values } from './option.ts'
 import { pacingOf, type PACE } from './pace.ts'
+import type { TO } from './moving.ts'
 import { list, milliseconds, name, oneOf, tableName, text, whole } from './parsers.ts'
 
 // Options that several commands have in common.
@@ -112,7 +113,7 @@ function deadline(help: string, shown: string) {
 
 /** The values that engine options are made of. */
 export type EngineValues = Partial<
-  Values<typeof COMMON & typeof LOCKS & typeof DISK_FREE & typeof KEEP_JOURNAL & typeof PACE>
+  Values<typeof COMMON & typeof LOCKS & typeof DISK_FREE & typeof KEEP_JOURNAL & typeof PACE & Pick<typeof TO, 'toUrl'>>
 >
 
 /** What a command is given besides its request; `usual` is the default pace. */
@@ -120,7 +121,14 @@ export function engineOptions(
   values: EngineValues,
   usual: PaceSettings = DEFAULT_PACE,
 ): Omit<EngineOptions, 'observer' | 'signal'> {
-  const { journalSchema = DEFAULT_SCHEMA, accept = [], diskFree = null, keepJournal = null, wait = null } = values
+  const {
+    journalSchema = DEFAULT_SCHEMA,
+    accept = [],
+    diskFree = null,
+    keepJournal = null,
+    wait = null,
+    toUrl = null,
+  } = values
   const { lockTimeout: lockTimeoutMs = LOCK_LIMITS.lockTimeoutMs, deadline: deadlineMs = LOCK_LIMITS.deadlineMs } =
     values
   return {
@@ -131,5 +139,6 @@ export function engineOptions(
     ...(wait === null ? {} : { waitMs: wait === 'deadline' ? deadlineMs : wait }),
     ...(diskFree === null ? {} : { diskFree }),
     ...(keepJournal === null ? {} : { keepJournal }),
+    ...(toUrl === null ? {} : { toUrl }),
   }
 }

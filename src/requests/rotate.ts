@@ -8,6 +8,7 @@ import { KEEP_JOURNAL } from './keep-journal.ts'
 import { flag, option, withDefault, defaulted } from './option.ts'
 import { PARTITION_PACE } from './pace.ts'
 import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
+import { checkTo, TO } from './moving.ts'
 import { spec } from './spec.ts'
 import { interval, list, oneOf, tableName } from './parsers.ts'
 
@@ -21,10 +22,11 @@ export const ROTATE = spec({
     keep: option('--keep <interval>', 'retention period, instead of the registered one', interval),
     retire: defaulted(
       '--retire <how>',
-      'what to do with expired partitions: drop, detach or truncate',
-      oneOf('a way to retire a partition', 'drop', 'detach', 'truncate'),
+      'what to do with expired partitions: drop, detach, truncate, or move to another server (--to)',
+      oneOf('a way to retire a partition', 'drop', 'detach', 'truncate', 'move'),
       'drop',
     ),
+    ...TO,
     grace: option(
       '--grace <interval>',
       'how long detached partitions stay before they are dropped, instead of the registered time (default: not at all)',
@@ -60,17 +62,19 @@ export const ROTATE = spec({
     given.needs('hive', 'archive')
     if (given.has('grace') && retire !== undefined && retire !== 'drop')
       given.refuse('grace', `nothing is dropped with ${given.spell('retire', retire)}`, 'Omit one of them.')
-    if (given.has('archive') && retire === 'detach')
+    if (given.has('archive') && (retire === 'detach' || retire === 'move'))
       given.refuse(
         'archive',
-        `nothing is removed with ${given.spell('retire', 'detach')}`,
+        `nothing is removed with ${given.spell('retire', retire)}`,
         'Omit one of them; ebb archive archives a detached partition.',
       )
+    if (retire !== undefined) checkTo(given, retire === 'move')
   },
-  request: ({ tables, all, keep, retire, grace, noArchive, hive, forget, accept, ...values }): RotateRequest => ({
+  request: ({ tables, all, keep, retire, to, grace, noArchive, hive, forget, accept, ...values }): RotateRequest => ({
     tables: all ? 'all' : tables,
     keep,
     retire,
+    ...(to === null ? {} : { to }),
     grace,
     archive: inFolders(archiveRequest(values), hive),
     noArchive,

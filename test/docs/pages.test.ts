@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test as plainTest } from 'vitest'
 import { test, type Database } from '../support/database.ts'
+import { once } from '../support/template.ts'
 import {
   commandsIn,
   isAsShown,
@@ -29,6 +30,9 @@ describe('examples of the documentation match the actual output', () => {
     } finally {
       await shell.close()
       await forgetPrepared(database)
+      await once(database.adminUrl, (client) =>
+        client.query(`drop database if exists ${database.name}_cold with (force)`),
+      )
     }
   })
 })
@@ -81,6 +85,8 @@ async function tryOut(part: Part, place: string, shell: Shell, database: Databas
   switch (part.what) {
     case 'database':
       return runSql(readFileSync(join(PROJECT, part.detail), 'utf8'), database)
+    case 'cold':
+      return linkCold(shell, database)
     case 'file':
       return expect(part.text, place).toBe(readFileSync(join(PROJECT, part.detail), 'utf8').trimEnd())
     case 'run':
@@ -90,6 +96,19 @@ async function tryOut(part: Part, place: string, shell: Shell, database: Databas
     case 'commands':
       return runCommands(part, place, shell)
   }
+}
+
+/** On the same server, so that the page needs no other. */
+async function linkCold(shell: Shell, database: Database): Promise<void> {
+  const cold = `${database.name}_cold`
+  const role = new URL(database.url).username
+  await once(database.adminUrl, (client) => client.query(`create database ${cold} owner ${role}`))
+  await database.admin(`
+    create extension postgres_fdw;
+    create server cold foreign data wrapper postgres_fdw options (host '127.0.0.1', port '${new URL(database.url).port}', dbname '${cold}');
+    grant usage on foreign server cold to public;
+    create user mapping for public server cold options (user '${role}', password_required 'false')`)
+  shell.env.COLD_URL = database.url.replace(database.name, cold)
 }
 
 async function runBlock({ language, text }: Part, place: string, shell: Shell, database: Database): Promise<void> {

@@ -10,6 +10,8 @@ import { fileURLToPath } from 'node:url'
 //   <!-- test: session exit 3 -->   the last command ends with that exit code
 //   <!-- test: file path -->        the block is that file, word for word
 //   <!-- test: database path -->    no block follows: the SQL file is run first
+//   <!-- test: cold -->             no block follows: another database is there as the foreign server `cold`, and its
+//                                   address in COLD_URL
 //   <!-- test: commands -->         the commands of the table that follows are run; `… ` at the beginning of one
 //                                   stands for the one above, without its --execute
 //
@@ -19,7 +21,7 @@ import { fileURLToPath } from 'node:url'
 /** Something on a page that is put to the test. */
 export interface Part {
   readonly line: number
-  readonly what: 'run' | 'session' | 'file' | 'database' | 'commands'
+  readonly what: 'run' | 'session' | 'file' | 'database' | 'cold' | 'commands'
   /** The rest of the comment: an exit code or a path. */
   readonly detail: string
   readonly language: string
@@ -43,7 +45,7 @@ export function readPage(path: string): string {
   return readFileSync(join(PROJECT, path), 'utf8')
 }
 
-const COMMENT = /^<!-- test: (run|session|file|database|commands)\s*(.*?) -->$/
+const COMMENT = /^<!-- test: (run|session|file|database|cold|commands)\s*(.*?) -->$/
 const FENCE = /^```(\w*)$/
 
 /** The parts of a page that are put to the test, in order. */
@@ -70,7 +72,7 @@ export function unmarkedBlocks(page: string): number[] {
 }
 
 function followerOf(what: string, lines: readonly string[], comment: number): { language: string; text: string } {
-  if (what === 'database') return { language: '', text: '' }
+  if (what === 'database' || what === 'cold') return { language: '', text: '' }
   if (what === 'commands') return { language: '', text: tableAfter(lines, comment) }
   return blockAfter(lines, comment)
 }

@@ -16,6 +16,8 @@ const INSTALLED = ['pg', 'umzug', 'knex', 'kysely', 'node-pg-migrate', '.bin']
 /** A folder in which a reader tries what a page shows: with the examples, `ebb` on the path, and `pg-ebb` installed. */
 export class Shell {
   readonly folder: string
+  /** What its commands find in the environment besides. */
+  readonly env: Record<string, string> = {}
   private readonly url: string
 
   private constructor(folder: string, url: string) {
@@ -54,7 +56,12 @@ export class Shell {
   private async bash(script: string): Promise<Ended> {
     const child = spawn('bash', ['-c', `exec 2>&1\n${script}`], {
       cwd: this.folder,
-      env: { ...process.env, PATH: `${join(this.folder, 'bin')}:${process.env.PATH}`, DATABASE_URL: this.url },
+      env: {
+        ...process.env,
+        PATH: `${join(this.folder, 'bin')}:${process.env.PATH}`,
+        DATABASE_URL: this.url,
+        ...this.env,
+      },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     let printed = ''

@@ -76,6 +76,16 @@ const rotation = rotationSituation(
 )
 const backFromSplit = splitBack(table({ indexes: [BY_TIME.index], constraints: [BY_TIME.constraint] }))
 
+const MOVABLE = {
+  wrapper: 'postgres_fdw',
+  servers: ['cold'],
+  usage: true,
+  isMapped: true,
+  unmapped: [],
+  uniqueIndexes: [],
+  constraintTriggers: [],
+}
+
 const PLANS: readonly [string, Plan][] = [
   ['partition', planPartition(partitionSituation({ table: FURNISHED }), partitionRequest())],
   ['partition, with another primary key', planPartition(partitionSituation({ table: table() }), partitionRequest())],
@@ -92,6 +102,10 @@ const PLANS: readonly [string, Plan][] = [
   ['restore', planRestore(restoreSituation(), restoreRequest())],
   ['restore into a new table', planNewTable(newTableSituation(), restoreRequest())],
   ['rotate', planRotation(rotation, rotateRequest())],
+  [
+    'rotate --retire move',
+    planRotation({ ...rotation, moveFacts: MOVABLE }, rotateRequest({ retire: 'move', to: 'cold' })),
+  ],
   ['rollback of a conversion', planRollback(converted())],
   ['rollback of a rebuild', planRebuildRollback(back)],
   ['rollback of a split', planSplitRollback(backFromSplit.situation, backFromSplit.split)],
@@ -111,6 +125,7 @@ const BEYOND_SQL: readonly Step['kind'][] = [
   'check',
   'archive',
   'archive set',
+  'move',
   'removal',
   'restore',
 ]
@@ -172,6 +187,7 @@ test('together they cover every kind of step', () => {
     'short lock': true,
     swap: true,
     archive: true,
+    move: true,
     restore: true,
   }
   const seen = new Set(PLANS.flatMap(([, { steps }]) => steps.map(({ kind }) => kind)))

@@ -234,6 +234,7 @@ async function lookAtSet(
       instead: request.policy,
       moment: options.now,
       onlyLooks: options.onlyLooks,
+      to: request.to,
     })
     if (situation === undefined) break
     const plan = planRotation(situation, request)

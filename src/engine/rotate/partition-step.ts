@@ -5,7 +5,7 @@ import { holdsAround, holdsInForce } from '../../journal/holds.ts'
 import { recordRotation, type RotationAction } from '../../journal/rotations.ts'
 import type { LockTimes } from '../../events.ts'
 import { spanOfBounds } from '../../plan/language/hold.ts'
-import type { ArchiveStep, Step, WholeStep } from '../../plan/language/step.ts'
+import type { ArchiveStep, MoveStep, Step, WholeStep } from '../../plan/language/step.ts'
 import { isHeld } from '../../plan/rotate/candidates.ts'
 import type { RotationPlan, RotationSituation } from '../../plan/rotate/plan.ts'
 import type { Store } from '../../archive/store.ts'
@@ -75,21 +75,21 @@ export async function perform(
   return lock
 }
 
-/** Performs a step that takes no locks, and returns what `work` does. */
+/** Performs a step that takes no locks which block, and returns what `work` does. */
 export async function performOther<T>(
   { context, steps }: StepsContext,
-  step: ArchiveStep,
+  step: ArchiveStep | MoveStep,
   work: (context: TableContext) => Promise<T>,
 ): Promise<T> {
   const place = { position: steps.indexOf(step), of: steps.length, advice: IN_ROTATION }
-  const results: T[] = []
+  const results: { readonly of: T }[] = []
   await performTold(step, place, context, async (told) => {
-    results.push(await work(told))
+    results.push({ of: await work(told) })
     return null
   })
   const [result] = results
   if (result === undefined) throw new Error('a step that has been performed has a result')
-  return result
+  return result.of
 }
 
 /** The journal entry of a partition that is being retired, or kept after all. */

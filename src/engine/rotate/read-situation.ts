@@ -4,6 +4,7 @@ import {
   readDefaultPartition,
   type DefaultPartition,
 } from '../../catalog/partitions/default-partition.ts'
+import { readMoveFacts } from '../../catalog/partitions/move-facts.ts'
 import {
   readPartitionedTable,
   type Partition,
@@ -47,6 +48,8 @@ export interface Reading {
   readonly moment?: string | undefined
   /** For display only (onlooker.ts). */
   readonly onlyLooks?: boolean | undefined
+  /** The foreign server that partitions are moved to. */
+  readonly to?: string | undefined
 }
 
 /**
@@ -58,7 +61,7 @@ export async function readSituation(
   name: TableName,
   journalSchema: string,
   thoroughness: Thoroughness,
-  { instead, moment, onlyLooks = false }: Reading = {},
+  { instead, moment, onlyLooks = false, to }: Reading = {},
 ): Promise<RotationSituation | undefined> {
   return inSnapshot(session, async () => {
     const found = await readJournal(session, journalSchema, name, onlyLooks ? 'look' : 'work')
@@ -84,7 +87,8 @@ export async function readSituation(
       policy === null ? NO_ROWS : await readRows(session, set, policy, journal.newestIn, now, LOOKING_MS[thoroughness])
     const fallback =
       policy === null ? null : await readFallback(session, situation, policy, rows, LOOKING_MS[thoroughness])
-    return { ...situation, taken, ...rows, fallback }
+    const moving = to === undefined ? {} : { moveFacts: await readMoveFacts(session, name, to) }
+    return { ...situation, taken, ...rows, fallback, ...moving }
   })
 }
 

@@ -75,15 +75,12 @@ export async function trying(
     await work()
     return true
   } catch (error) {
-    if (context.signal.aborted || isConnectionLost(error) || isConnectionLost(causeOf(error))) throw error
+    // An error that is explained has the reason as its cause; what is said of another server has none.
+    if (context.signal.aborted || isConnectionLost(error instanceof EbbError ? error.cause : error)) throw error
     await assertLease(context.session, context.journalSchema, context.lease)
     done.failed.push({ what, error: asError(error) })
     return !(error instanceof EbbError && error.kind === 'try later')
   }
-}
-
-function causeOf(error: unknown): unknown {
-  return error instanceof Error ? error.cause : undefined
 }
 
 /** Takes account of the locks that a step has held. */

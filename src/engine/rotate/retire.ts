@@ -13,6 +13,7 @@ import type { BegunRetirement, Newest } from '../../plan/rotate/begun.ts'
 import type { Archiving } from '../../plan/rotate/archiving.ts'
 import { removalOfTable, type StoredRemoval } from '../../plan/archive/removal.ts'
 import type { Leftover, Retirement, Watching } from '../../plan/rotate/plan.ts'
+import type { Retire } from '../../plan/rotate/request.ts'
 import { attachStep, proveBoundsStep } from '../../plan/rotate/reattach.ts'
 import type { ShortLockStep, WholeStep } from '../../plan/language/step.ts'
 import type { LockTimes } from '../../events.ts'
@@ -36,7 +37,7 @@ import { ChangedSinceError, isAsArchived } from './seal.ts'
 
 /** The outcome of a retirement. */
 export interface Retired {
-  readonly outcome: 'dropped' | 'detached' | 'truncated' | 'reattached'
+  readonly outcome: 'dropped' | 'detached' | 'truncated' | 'moved' | 'reattached'
   readonly lock: LockTimes | null
   /** The URI of the receipt by which its rows were removed; null without. */
   readonly receipt: string | null
@@ -50,7 +51,8 @@ export async function retire(retiring: RetireContext, retirement: Retirement): P
 
   const [first] = steps
   const last = steps.at(-1)
-  if (first === undefined || first.kind === 'archive') throw new Error('a retirement begins with the detach')
+  if (first === undefined || first.kind === 'archive' || first.kind === 'move')
+    throw new Error('a retirement begins with the detach')
   const { context, set } = retiring
   await beginRetirement(context.session, context.journalSchema, {
     oid: partition.oid,
@@ -124,7 +126,7 @@ function leavingOf({ oid, partition: name, bounds: boundsText, bytes, estimatedR
 /** What is left of retiring a partition once it is detached. */
 interface Ending {
   readonly archiving: Archiving | null
-  readonly method: 'drop' | 'detach' | 'truncate'
+  readonly method: Retire
   /** Drops it, or truncates it and attaches it again. */
   readonly step: ShortLockStep
   /** Only if it was not written to since it was detached. */
@@ -224,7 +226,7 @@ async function attachAgain(
 }
 
 /** By id: the newest time in a partition, if that has not expired after all. */
-async function youngest(retiring: RetireContext, partition: Leaving): Promise<Newest | null> {
+export async function youngest(retiring: RetireContext, partition: Leaving): Promise<Newest | null> {
   const { context, set, plan } = retiring
   if (plan.policy === null || plan.policy.kind !== 'id' || plan.horizon === null) return null
   const { policy, horizon } = plan
@@ -250,7 +252,7 @@ async function truncate(retiring: RetireContext, { partition, steps }: Retiremen
 }
 
 /** Right before, and under the lock if there is one: the same relation, with the same parent and bounds. */
-async function stillAsPlanned({ context, set }: RetireContext, partition: Partition): Promise<void> {
+export async function stillAsPlanned({ context, set }: RetireContext, partition: Partition): Promise<void> {
   const { state, boundsText } = await readState(context.session, set.name, partition)
   if (state !== 'attached') throw changed(partition.name, `it is ${state} by now`)
   if (boundsText !== partition.boundsText) throw changed(partition.name, `its bounds are ${boundsText} by now`)

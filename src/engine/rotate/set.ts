@@ -1,5 +1,6 @@
 import type { Store } from '../../archive/store.ts'
-import { EbbError } from '../../errors.ts'
+import type { Address } from '../../db/session.ts'
+import { EbbError, UsageError } from '../../errors.ts'
 import { endRetirement, recordRotation, rememberedNewest, rememberNewest } from '../../journal/rotations.ts'
 import { recordRotated, registerSet } from '../../journal/sets.ts'
 import { spanOfBounds } from '../../plan/language/hold.ts'
@@ -9,7 +10,8 @@ import { endOf, showMinute } from '../../plan/rotate/grace.ts'
 import { leftoverSteps } from '../../plan/rotate/leftovers.ts'
 import type { RotateRequest } from '../../plan/rotate/request.ts'
 import { planRotation } from '../../plan/rotate/rotate.ts'
-import type { RotationPlan } from '../../plan/rotate/plan.ts'
+import { unguardStep, type Moving } from '../../plan/rotate/moving.ts'
+import type { Retirement, RotationPlan } from '../../plan/rotate/plan.ts'
 import { onlySaved } from '../../plan/rotate/saved.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { Pace } from '../../pacing/throttle.ts'
@@ -26,7 +28,9 @@ import { withPace } from '../pace.ts'
 import { closedUnknown, readAge, readSituation } from './read-situation.ts'
 import { perform, write, type Looked, type RetireContext } from './partition-step.ts'
 import { savedDifferences } from './saved-rotation.ts'
-import { finishLeftover, retire, watchLeftover } from './retire.ts'
+import { withDestination } from './destination.ts'
+import { move } from './move.ts'
+import { finishLeftover, retire, watchLeftover, type Retired } from './retire.ts'
 import { oldSnapshotsGone } from '../steps/detach.ts'
 import type { SavedPlan } from '../../plan/language/saved.ts'
 import { watched } from '../watch.ts'
@@ -46,7 +50,7 @@ export async function rotateSet(
   context: TableContext,
   table: TableName,
   request: RotateRequest,
-  { lockLimits = LOCK_LIMITS, saved }: Pick<EngineOptions, 'lockLimits' | 'saved'> = {},
+  { lockLimits = LOCK_LIMITS, saved, toUrl }: Pick<EngineOptions, 'lockLimits' | 'saved' | 'toUrl'> = {},
 ): Promise<SetReport> {
   const began = performance.now()
   const done: Draft = {
@@ -60,7 +64,7 @@ export async function rotateSet(
     pace: null,
   }
   try {
-    await carryOut(context, { table, request, saved }, lockLimits, done)
+    await carryOut(context, { table, request, saved, toUrl }, lockLimits, done)
   } catch (error) {
     done.failed.push({
       what: `rotate ${display(table)}`,
@@ -76,16 +80,17 @@ interface Asked {
   readonly request: RotateRequest
   /** What is to be done has to be this, or what is left of it. */
   readonly saved: SavedPlan | undefined
+  readonly toUrl: Address | undefined
 }
 
 async function carryOut(context: TableContext, asked: Asked, lockLimits: LockLimits, done: Draft): Promise<void> {
-  const { table, request } = asked
+  const { table, request, toUrl } = asked
   const found = await lookFirst(context, asked)
   const { policy, registered } = found.plan
   done.plan = found.plan
   if (policy === null) return
   const first = (await readmit(context, found, lockLimits, done)) ? await look(context, asked) : found
-  await settleBegun(context, first.situation.begun)
+  await settleBegun(context, first, lockLimits, done)
   if (!registered) await registerSet(context.session, context.journalSchema, table, policy, null)
   await finalizeAll(context, first, lockLimits, done)
   await createAll(context, first, lockLimits, done)
@@ -101,7 +106,9 @@ async function carryOut(context: TableContext, asked: Asked, lockLimits: LockLim
   const holdsAccepted = request.accept.includes('hold')
   const retiring = { context, set: situation.set, plan, lockLimits, steps, holdsAccepted }
   await watchAll({ ...retiring, store: null }, done)
-  await archiving(retiring, request, done, (store) => retireAll({ ...retiring, store }, done))
+  const { to } = request
+  if (to === undefined) await archiving(retiring, request, done, (store) => retireAll({ ...retiring, store }, done))
+  else await moveAll({ ...retiring, store: null }, to, toUrl, done)
   if (done.failed.length === 0) await recordRotated(context.session, context.journalSchema, table)
 }
 
@@ -133,6 +140,7 @@ async function lookAtAll(context: TableContext, { table, request, saved }: Asked
   const situation = await readSituation(context.session, context.server, table, context.journalSchema, 'thorough', {
     instead: request.policy,
     moment: saved?.now,
+    to: request.to,
   })
   if (situation === undefined)
     throw new EbbError(`${display(table)} is no longer a partitioned table`, {
@@ -145,10 +153,19 @@ async function lookAtAll(context: TableContext, { table, request, saved }: Asked
 /**
  * Intentions with nothing left to do: their partition was dropped, was to be detached and is, or was never detached.
  */
-async function settleBegun(context: TableContext, begun: readonly BegunRetirement[]): Promise<void> {
+async function settleBegun(
+  context: TableContext,
+  { situation: { begun }, plan }: Looked,
+  lockLimits: LockLimits,
+  done: Draft,
+): Promise<void> {
   for (const entry of begun) {
     const { state, method, oid } = entry
     const isDetached = state === 'detached' || state === 'renamed'
+    if (method === 'move' && state !== 'gone') {
+      if (!isStillMoved(plan, oid)) await noLongerMoved(context, entry, lockLimits, done)
+      continue
+    }
     if (state === 'detach pending' || (isDetached && method !== 'detach')) continue
     if (isDetached)
       await recordRotation(context.session, context.journalSchema, {
@@ -159,6 +176,26 @@ async function settleBegun(context: TableContext, begun: readonly BegunRetiremen
       })
     await endRetirement(context.session, context.journalSchema, oid)
   }
+}
+
+/** Whether it is to be moved, now or when what withholds it is resolved. */
+function isStillMoved({ horizon, retire, withheld }: RotationPlan, oid: string): boolean {
+  if (horizon === null) return true
+  return [...retire, ...withheld].some(({ partition, method }) => method === 'move' && partition.oid === oid)
+}
+
+/** A move that was begun, and is not gone on with: what others write to the partition no longer leaves a mark. */
+async function noLongerMoved(
+  context: TableContext,
+  { oid, called }: BegunRetirement,
+  lockLimits: LockLimits,
+  done: Draft,
+): Promise<void> {
+  const step = unguardStep(called)
+  await trying(context, done, step.title, async () => {
+    const alongside = () => [endRetirement(context.session, context.journalSchema, oid)]
+    note(done, await perform({ context, lockLimits, steps: [step] }, step, { alongside }))
+  })
 }
 
 async function finalizeAll(
@@ -240,12 +277,33 @@ async function watchAll(retiring: RetireContext, done: Draft): Promise<void> {
     )
 }
 
-async function retireAll(retiring: RetireContext, done: Draft): Promise<void> {
+/** Opens a session on the other server, if there is something to move: an outage then changes nothing. */
+async function moveAll(
+  retiring: RetireContext,
+  server: string,
+  toUrl: Address | undefined,
+  done: Draft,
+): Promise<void> {
+  const { context, plan } = retiring
+  if (!isDue(plan)) return
+  await trying(context, done, `move partitions to ${server}`, async () => {
+    if (toUrl === undefined) throw new UsageError('nothing says how to reach it', 'Pass --to-url.')
+    await withDestination(server, toUrl, context.signal, (destination) =>
+      retireAll(retiring, done, (retirement, moving) => move(retiring, destination, retirement, moving)),
+    )
+  })
+}
+
+type MoveOne = (retirement: Retirement, moving: Moving) => Promise<Retired>
+
+const NEVER_MOVED: MoveOne = () => Promise.reject(new Error('what is moved has a destination'))
+
+async function retireAll(retiring: RetireContext, done: Draft, moveOne = NEVER_MOVED): Promise<void> {
   const { context, plan } = retiring
   await withPace(context, [plan.table], async (pace) => {
     try {
       await finishLeftovers(retiring, pace, done)
-      await retireExpired(retiring, pace, done)
+      await retireExpired(retiring, pace, done, moveOne)
     } finally {
       done.pace = pace.summary()
     }
@@ -278,13 +336,13 @@ function boundsOf({ bounds }: BegunRetirement, { policy }: RotationPlan): { from
   return shownBounds(spanOfBounds(policy.kind, bounds), policy)
 }
 
-async function retireExpired(retiring: RetireContext, pace: Pace, done: Draft): Promise<void> {
+async function retireExpired(retiring: RetireContext, pace: Pace, done: Draft, moveOne: MoveOne): Promise<void> {
   const { context, plan } = retiring
   for (const retirement of plan.retire) {
-    const { partition, method, shown, rows, bytes, grace } = retirement
+    const { partition, method, shown, rows, bytes, grace, moving } = retirement
     await pace.turn(null)
     const going = await trying(context, done, `${method} ${display(partition.name)}`, async () => {
-      const retired = await retire(retiring, retirement)
+      const retired = await (moving === null ? retire(retiring, retirement) : moveOne(retirement, moving))
       note(done, retired.lock)
       done.retired.push({
         partition: partition.name,

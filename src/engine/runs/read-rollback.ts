@@ -118,7 +118,7 @@ async function removedSince(session: Session, schema: string, run: Run): Promise
     sql`
     select partition_name as name from ${at(schema, 'rotation')}
     where schema_name = ${run.table.schema} and table_name = ${run.table.name} and at > ${run.startedAt}
-      and action in ('detached', 'dropped', 'truncated') order by id`,
+      and action in ('detached', 'dropped', 'truncated', 'moved') order by id`,
   )
   return [...new Set(rows.map(({ name }) => name))]
 }

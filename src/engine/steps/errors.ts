@@ -102,6 +102,7 @@ const PIECES: Readonly<Record<Step['kind'], 'batch' | 'chunk' | null>> = {
   detach: null,
   swap: null,
   archive: null,
+  move: null,
   restore: null,
 }
 

@@ -36,6 +36,7 @@ export const BEYOND_SQL = {
   swap: false,
   detach: false,
   archive: true,
+  move: true,
   restore: true,
 } satisfies Record<Step['kind'], boolean>
 

@@ -188,6 +188,13 @@ export interface ArchiveStep extends Described {
   readonly work: ArchiveWork
 }
 
+/** Copies a partition to another server, through a session there, and compares both sides. */
+export interface MoveStep extends Described {
+  readonly kind: 'move'
+  /** A foreign server, by its name here. */
+  readonly server: string
+}
+
 /** Puts the rows of archived objects, mostly one, back into a table: one transaction. */
 export interface RestoreStep extends Described {
   readonly kind: 'restore'
@@ -230,6 +237,7 @@ export type Step =
   | DetachStep
   | SwapStep
   | ArchiveStep
+  | MoveStep
   | RestoreStep
 
 /** Steps that work in pieces, whose progress is recorded in the journal of a run. */
@@ -237,7 +245,7 @@ export type StepInPieces =
   CopyStep | VerifyStep | PurgeStep | VacuumStep | CheckStep | ArchiveSetStep | RemovalStep | RestoreStep
 
 /** Steps that are done as a whole or repeated: they need no run. */
-export type WholeStep = Exclude<Step, StepInPieces | ArchiveStep>
+export type WholeStep = Exclude<Step, StepInPieces | ArchiveStep | MoveStep>
 
 /** The facts of a table, one line each: `index events_kind_idx` → `btree (kind)`. */
 export type Facts = Readonly<Record<string, string>>

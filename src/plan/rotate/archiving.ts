@@ -68,7 +68,7 @@ function folderOf({ name, columns }: PartitionedTable, key: string, bounds: stri
 export const WRITE_TRIGGER = 'ebb_archived_write'
 
 /** When its lock is taken, all earlier writers have ended; later ones leave a mark in the journal. */
-function guardStep({ name }: Pick<Detached, 'name'>, journalSchema: string): ShortLockStep {
+export function guardStep({ name }: Pick<Detached, 'name'>, journalSchema: string): ShortLockStep {
   const because = 'it can still be written to by its name; what is written after the archive has to be archived as well'
   const watching = watchStep(name, journalSchema, because, 'insert or update or delete')
   return { ...watching, key: `guard:${display(name)}` }

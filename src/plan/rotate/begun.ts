@@ -1,5 +1,6 @@
 import type { Interval } from '../../grid/interval.ts'
 import type { Position } from '../../grid/key.ts'
+import type { Retire } from './request.ts'
 import type { TableName } from '../../sql/names.ts'
 
 /** A partition being retired. */
@@ -7,8 +8,8 @@ export interface RetirementEntry {
   readonly oid: string
   readonly table: TableName
   readonly partition: TableName
-  /** `truncate`: it is archived first, and attached again. */
-  readonly method: 'drop' | 'detach' | 'truncate'
+  /** `truncate`: it is archived first, and attached again. `move`: it stays attached until a foreign table replaces it. */
+  readonly method: Retire
   /** As PostgreSQL printed them while it was attached: a detached table has no bounds. */
   readonly bounds: string
   readonly bytes: number

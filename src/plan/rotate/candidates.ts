@@ -4,7 +4,7 @@ import type { Span } from '../../grid/gaps.ts'
 import { minus } from '../../grid/grid.ts'
 import { displayPosition, fromText, positionOf, toText, type KeyKind, type Position } from '../../grid/key.ts'
 import { concernsRange, heldRows, heldText, type HoldAround } from '../language/hold.ts'
-import { display, sameName, type TableName } from '../../sql/names.ts'
+import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { ident, literal, sql } from '../../sql/sql.ts'
 import { shellWord } from '../../text/shell-word.ts'
 import { shownKey } from './default-rows.ts'
@@ -33,7 +33,9 @@ import {
 import { citusRetireObjections } from './on-citus.ts'
 import { graceOf } from './grace.ts'
 import type { Retire, RotateRequest } from './request.ts'
-import { retireSteps, watchForGrace } from './retire.ts'
+import { moveSteps, retireSteps, watchForGrace } from './retire.ts'
+import { movingOf } from './moving.ts'
+import { moveObjections } from './move-objections.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import type { Objection } from '../language/step.ts'
 import type { RotationSituation, Retirement, Skipped } from './plan.ts'
@@ -66,7 +68,7 @@ export function planExpiry(
   const horizon = horizonOf(kind, policy.timezone, now, keep)
   const shorter = [...shorterKeep(situation, request, horizon, now), ...shorterGrace(situation, request, now)]
   const { expired, unknown } = expiredPartitions(situation, policy, horizon)
-  const old = expired.filter((partition) => !(request.retire === 'truncate' && partition.empty))
+  const old = expired.filter((partition) => !isDone(partition, request.retire))
   const holds = request.accept.includes('hold') ? [] : situation.holds
   const removable = old.filter((partition) => reasonToLeave(partition, request.retire, holds, policy.kind) === null)
   const candidates = removable.map((partition) => retirement(situation, policy, horizon, partition, request))
@@ -87,6 +89,11 @@ export function planExpiry(
     ),
     unknown,
   }
+}
+
+/** An emptied one stays, as does one that has been moved. */
+function isDone({ kind, empty }: Partition, retire: Retire): boolean {
+  return (retire === 'truncate' && empty) || (retire === 'move' && kind === 'foreign')
 }
 
 /**
@@ -134,16 +141,25 @@ function reasonToLeave(
   holds: readonly HoldAround[],
   kind: KeyKind,
 ): string | null {
-  if (partition.kind === 'foreign') return 'it is a foreign table: its rows are stored elsewhere'
+  if (partition.kind === 'foreign')
+    return `it is a foreign table: its rows are stored elsewhere. ${howToRemoveForeign(partition.name)}`
   if (partition.tree?.children.some(({ kind }) => kind === 'foreign'))
     return 'one of its partitions is a foreign table: its rows are stored elsewhere'
+  if (method === 'move' && partition.kind === 'partitioned')
+    return 'it has partitions of its own, and only a table can be moved to another server'
   if (!partition.actAsOwner) return 'it belongs to a role that this role cannot act for'
   const dependents = [...partition.dependents, ...(partition.tree?.children ?? []).flatMap((one) => one.dependents)]
-  if (method === 'drop' && dependents.length > 0) return `other objects depend on it: ${dependents.join(', ')}`
+  if (['drop', 'move'].includes(method) && dependents.length > 0)
+    return `other objects depend on it: ${dependents.join(', ')}`
   const hold = holds.find((one) => isHeld(partition, one, kind))
   return hold === undefined
     ? null
     : `${heldRows(hold)} are on hold ${heldText(hold)}; to retire it all the same: --accept hold`
+}
+
+/** Its rows are removed on the server that has them. */
+function howToRemoveForeign(name: TableName): string {
+  return sql`To remove them: drop foreign table ${quoted(name)}; and then, on its server, the table itself`.text
 }
 
 /** By a hold on the set, on what that is itself a partition of, or on the partition or a part of it. */
@@ -212,7 +228,7 @@ function retirement(
   partition: Partition,
   request: RotateRequest,
 ): Retirement {
-  const { retire: method, archive: to } = request
+  const { retire: method, archive: to, to: server } = request
   const grace = graceOf(request, policy)
   const archives = to === null ? null : { to, journalSchema, horizon }
   const newest = policy.kind === 'id' ? newestIn.get(partition.oid) : undefined
@@ -236,7 +252,9 @@ function retirement(
     bytes: partition.bytes,
     newest: shownNewest,
     grace,
-    ...retireSteps(set, partition, method, because, archives, later),
+    ...(method === 'move'
+      ? moveSteps(movingOf(set, partition, server ?? '', because, journalSchema))
+      : retireSteps(set, partition, method, because, archives, later)),
   }
 }
 
@@ -260,11 +278,14 @@ function retireObjections(
   const doubts = removable.length + inGrace === 0 ? [] : clockDoubts(situation, policy, horizon, removable, inGrace)
   if (removable.length === 0) return doubts
   const onCitus = citusRetireObjections(set, request, policy)
-  const hidden = request.archive === null ? [] : removable.filter((partition) => partition.rowsHidden)
+  const isMoved = request.retire === 'move'
+  const isRead = isMoved || request.archive !== null
+  const hidden = isRead ? removable.filter((partition) => partition.rowsHidden) : []
   return [
     ...onCitus,
-    ...when(hidden.length > 0, () => rowsHidden(hidden, 'not all of them could be archived')),
-    ...(request.retire !== 'detach' && !request.noArchive && request.archive === null
+    ...when(hidden.length > 0, () => rowsHidden(hidden, `not all of them could be ${isMoved ? 'copied' : 'archived'}`)),
+    ...(isMoved ? moveObjections(set, request.to ?? '', situation.moveFacts) : []),
+    ...(request.retire !== 'detach' && !isMoved && !request.noArchive && request.archive === null
       ? [archiveObjection(request.retire, removable.length)]
       : []),
     ...(request.retire === 'truncate' && set.inboundForeignKeys.length > 0 ? [truncateObjection(set)] : []),

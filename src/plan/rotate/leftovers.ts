@@ -31,7 +31,9 @@ export function planLeftovers(
   blocked: boolean,
 ): Leftovers {
   const { begun, set, journalSchema } = situation
-  const detached = begun.filter(({ method, state }) => method !== 'detach' && !['attached', 'gone'].includes(state))
+  const detached = begun.filter(
+    ({ method, state }) => !['detach', 'move'].includes(method) && !['attached', 'gone'].includes(state),
+  )
   const judged = detached.map((entry) => ({
     entry,
     reason: reasonToKeep(entry, situation, request, policy, horizon, blocked),

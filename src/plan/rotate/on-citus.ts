@@ -61,6 +61,13 @@ export function citusRetireObjections(set: PartitionedTable, request: RotateRequ
         'Keep them as tables with --retire detach; select undistribute_table of each makes it an ordinary one on the coordinator, which ebb archive archives; then drop it.',
       ),
     ),
+    ...when(request.retire === 'move', () =>
+      objection(
+        'citus-move',
+        `${what}, are not moved to another server: Citus allows no foreign partitions, nor a trigger that notices writes`,
+        'Move them by hand, and read both through a view.',
+      ),
+    ),
     ...when(graceOf(request, policy) !== null, () =>
       objection(
         'citus-grace',

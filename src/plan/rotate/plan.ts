@@ -4,10 +4,12 @@ import type { ServerModel } from '../../catalog/server-model.ts'
 import type { Interval } from '../../grid/interval.ts'
 import { type Position } from '../../grid/key.ts'
 import type { Archiving } from './archiving.ts'
+import type { MoveFacts } from '../../catalog/partitions/move-facts.ts'
 import type { Exclusion } from './beside-default.ts'
 import type { BegunRetirement, Newest } from './begun.ts'
 import { type TableName } from '../../sql/names.ts'
 import { type Horizon } from './horizon.ts'
+import type { Moving } from './moving.ts'
 import type { Retire } from './request.ts'
 import { type Creation } from './runway.ts'
 import type { HoldAround } from '../language/hold.ts'
@@ -15,6 +17,7 @@ import type { SetPolicy } from '../language/policy.ts'
 import type {
   ArchiveStep,
   DetachStep,
+  MoveStep,
   OnlineStep,
   ShortLockStep,
   DependentObject,
@@ -48,6 +51,8 @@ export interface RotationSituation {
   readonly unfinished: { readonly id: string; readonly command: string } | null
   /** A DEFAULT partition that is not empty, or has a CHECK that was left, with what is known of its rows. */
   readonly fallback: DefaultPartition | null
+  /** What decides whether partitions can be moved to another server; missing where that is not asked for. */
+  readonly moveFacts?: MoveFacts
   /** Names in the set's schema. */
   readonly taken: ReadonlySet<string>
 }
@@ -117,7 +122,7 @@ export interface Watching {
 }
 
 /** The steps of a rotation. */
-export type RotationStep = ShortLockStep | OnlineStep | DetachStep | ArchiveStep
+export type RotationStep = ShortLockStep | OnlineStep | DetachStep | ArchiveStep | MoveStep
 
 export interface Retirement {
   readonly partition: Partition
@@ -132,6 +137,8 @@ export interface Retirement {
   readonly grace: Interval | null
   /** Null where its rows are not archived. */
   readonly archiving: Archiving | null
+  /** Null where it is not moved to another server. */
+  readonly moving: Moving | null
   readonly steps: readonly RotationStep[]
 }
 

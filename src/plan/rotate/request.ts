@@ -4,7 +4,7 @@ import type { SetPolicy } from '../language/policy.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 
 /** What happens to a partition whose rows have all expired. */
-export type Retire = 'drop' | 'detach' | 'truncate'
+export type Retire = 'drop' | 'detach' | 'truncate' | 'move'
 
 /** The request of a rotation. */
 export interface RotateRequest {
@@ -13,6 +13,8 @@ export interface RotateRequest {
   /** Overrides the retention of the policy once; a set registered by this rotation keeps it. */
   readonly keep: Interval | null
   readonly retire: Retire
+  /** The foreign server that partitions are moved to; missing where they are not. */
+  readonly to?: string
   /** How long detached partitions stay before they are dropped; null: as the policy says. */
   readonly grace: Interval | null
   /** Where rows are archived before they are removed; null without. */

@@ -5,6 +5,7 @@ import { sql } from '../../sql/sql.ts'
 import { dropForeignKeys } from '../table/definitions.ts'
 import { exclusive } from '../language/locks.ts'
 import { BESIDE_DEFAULT_MS } from './beside-default.ts'
+import type { Moving } from './moving.ts'
 import type { Retire } from './request.ts'
 import { onCitus } from './on-citus.ts'
 import { archivingOf, forgetWrites, watchStep, type Archives } from './archiving.ts'
@@ -15,7 +16,14 @@ import type { DetachStep, Lock, ShortLockStep } from '../language/step.ts'
 // The steps that retire a partition. Never with CASCADE: a partition with dependent objects is kept.
 
 /** How one partition is retired. */
-export type Retiring = Pick<Retirement, 'archiving' | 'steps'>
+export type Retiring = Pick<Retirement, 'archiving' | 'moving' | 'steps'>
+
+const WITHOUT = { archiving: null, moving: null }
+
+/** The steps to move one partition, in order. */
+export function moveSteps(moving: Moving): Retiring {
+  return { ...WITHOUT, moving, steps: [moving.guard, moving.copy, moving.exchange] }
+}
 
 /**
  * The steps to retire one partition, in order; `archives` is null where it is not archived, and `later` watches it where it
@@ -24,16 +32,16 @@ export type Retiring = Pick<Retirement, 'archiving' | 'steps'>
 export function retireSteps(
   set: PartitionedTable,
   partition: Partition,
-  method: Retire,
+  method: Exclude<Retire, 'move'>,
   because: string,
   archives: Archives | null,
   later: ShortLockStep | null,
 ): Retiring {
-  if (method === 'detach') return { archiving: null, steps: [detachStep(set, partition, because)] }
-  if (later !== null) return { archiving: null, steps: [detachStep(set, partition, because), later] }
+  if (method === 'detach') return { ...WITHOUT, steps: [detachStep(set, partition, because)] }
+  if (later !== null) return { ...WITHOUT, steps: [detachStep(set, partition, because), later] }
   if (archives !== null) return archiveAndRemove(set, partition, method, because, archives)
-  if (method === 'truncate') return { archiving: null, steps: [onCitus(set, truncateStep(partition, because))] }
-  return { archiving: null, steps: [detachStep(set, partition, because), onCitus(set, dropStep(partition))] }
+  if (method === 'truncate') return { ...WITHOUT, steps: [onCitus(set, truncateStep(partition, because))] }
+  return { ...WITHOUT, steps: [detachStep(set, partition, because), onCitus(set, dropStep(partition))] }
 }
 
 /** Watches a partition until its grace period is over. */
@@ -57,7 +65,11 @@ function archiveAndRemove(
 ): Retiring {
   const archiving = archivingOf(set, partition, archives)
   const last = method === 'drop' ? dropStep(partition) : refillStep(set, partition, partition.kind === 'partitioned')
-  return { archiving, steps: [detachStep(set, partition, because), archiving.guard, archiving.archive, last] }
+  return {
+    ...WITHOUT,
+    archiving,
+    steps: [detachStep(set, partition, because), archiving.guard, archiving.archive, last],
+  }
 }
 
 /** Concurrently; PostgreSQL refuses that if there is a default partition, so then under a short lock. */
