@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { TELLING_FUNCTIONS, TELLING_ROLES, type Looks } from '../db/flavours.ts'
 import { readOne, readOnePrepared } from '../db/query.ts'
 import { sql } from '../sql/sql.ts'
 
@@ -7,6 +8,8 @@ export interface ServerModel {
   /** `server_version_num`: 170010. */
   readonly version: number
   readonly versionText: string
+  /** What `version()` says, by which other engines are known. Older versions have stored plans without. */
+  readonly engine?: string
   readonly inRecovery: boolean
   readonly readOnly: boolean
   /** The server's clock, in microseconds since the epoch, as text: the only clock that decides anything. */
@@ -40,7 +43,7 @@ export async function readServer(client: ClientBase, journalSchema: string): Pro
   return readOnePrepared<ServerModel>(
     client,
     sql`
-    select current_setting('server_version_num')::int as version, current_setting('server_version') as "versionText",
+    select current_setting('server_version_num')::int as version, current_setting('server_version') as "versionText", version() as engine,
       pg_is_in_recovery() as "inRecovery", current_setting('default_transaction_read_only')::bool as "readOnly",
       (extract(epoch from clock_timestamp()) * 1000000)::bigint::text as now, current_database()::text as database,
       current_user::text as role, (select rolsuper from pg_roles where rolname = current_user) as superuser,
@@ -73,4 +76,14 @@ export async function readSystemIdentifier(client: ClientBase): Promise<string |
     sql`select system_identifier::text as id from pg_control_system()`,
   )
   return id
+}
+
+/** What the server shows of itself, by which services are known. */
+export function readLooks(client: ClientBase): Promise<Looks> {
+  return readOne<Looks>(
+    client,
+    sql`select version() as version,
+      array(select rolname::text from pg_roles where rolname = any (${TELLING_ROLES}) order by 1) as roles,
+      array(select distinct proname::text from pg_proc where proname = any (${TELLING_FUNCTIONS}) order by 1) as functions`,
+  )
 }

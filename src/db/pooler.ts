@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
+import { assertConnectable } from './flavours.ts'
 
 /** How long a pooler may keep a session waiting for a server connection. */
 const FREE_WITHIN_MS = 10_000
@@ -13,10 +14,13 @@ const FREE_WITHIN_MS = 10_000
  * Detected by its behaviour: while another connection keeps a transaction open, ours is served by a different backend
  * than before. A backend pid that differs from the one in the startup message is the cheap first check.
  *
+ * What is no server at all is refused here, too, for the same reason.
+ *
  * @throws {EbbError} when `client` reaches the server through such a pooler, or through one without a free connection
  */
 export async function refuseTransactionPooler(client: Client, connectAnother: () => Promise<Client>): Promise<void> {
-  const before = await served(backendPid(client))
+  const { pid: before, version } = await served(identity(client))
+  assertConnectable(version)
   if (before === (client as unknown as { processID: number | null }).processID) return
   const other = await connectAnother()
   try {
@@ -41,6 +45,14 @@ async function served<T>(answer: Promise<T>): Promise<T> {
   // Whichever comes second is ignored.
   for (const one of [answer, late]) one.catch(() => {})
   return Promise.race([answer, late]).finally(() => inTime.abort())
+}
+
+async function identity(client: Client): Promise<{ readonly pid: number; readonly version: string }> {
+  const { rows } = await client.query<{ pid: number; version: string }>(
+    'select pg_catalog.pg_backend_pid() as pid, pg_catalog.version() as version',
+  )
+  if (rows[0] === undefined) throw new Error('a session without a backend')
+  return rows[0]
 }
 
 /** The pid of the backend that serves this session. */

@@ -12,7 +12,7 @@ import { isKeyType, readKey, sampleIds, type KeyModel } from '../../catalog/tabl
 import { readPresentTable, resolveTable } from '../../catalog/table/read-table.ts'
 import { isLocal, readNodeShares, readShardSizes, type CitusTable, type NodeShare } from '../../catalog/citus.ts'
 import { readCitus, readManagers, type Manager } from '../../catalog/managers.ts'
-import { readServer, type ServerModel } from '../../catalog/server-model.ts'
+import { readLooks, readServer, type ServerModel } from '../../catalog/server-model.ts'
 import { readPrivileges, readUpserts } from '../../catalog/situation.ts'
 import type { Column, TableModel } from '../../catalog/table/table-model.ts'
 import { readOne } from '../../db/query.ts'
@@ -92,6 +92,7 @@ async function look(
     references: await readReferences(session, table.name),
     longTransactions: await readLongTransactions(session, table.name),
     partitions,
+    looks: await readLooks(session),
     managers: await readManagers(session, table.name),
   }
   const isOurs = citus === null && !situation.managers.some(({ by }) => by === 'TimescaleDB')

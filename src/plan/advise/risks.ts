@@ -6,6 +6,7 @@ import type { KeyModel } from '../../catalog/table/key-model.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import type { Privileges } from '../../catalog/situation.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
+import { flavourOf, type Looks } from '../../db/flavours.ts'
 import { display } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
 import { indexCure } from '../references/cascade-cost.ts'
@@ -25,6 +26,7 @@ export interface Risk {
 /** The inputs for risks. */
 export interface RiskSituation {
   readonly server: ServerModel
+  readonly looks: Looks
   readonly journalSchema: string
   readonly table: TableModel
   readonly privileges: Privileges
@@ -50,7 +52,18 @@ export function risksOf(situation: RiskSituation): Risk[] {
     ...situation.longTransactions.map((transaction) => longTransaction(situation.table, transaction)),
     ...partitionRisks(situation),
     ...serverNotes(server).map((what) => ({ what, fix: '' })),
+    ...flavourRisks(situation),
   ]
+}
+
+/** What is known of a service, from its documentation. */
+function flavourRisks({ looks }: RiskSituation): Risk[] {
+  const flavour = flavourOf(looks)
+  if (flavour === null) return []
+  return flavour.differences.map((what) => ({
+    what: `this looks like ${flavour.name}: ${what} (from its documentation, not tried)`,
+    fix: '',
+  }))
 }
 
 function readingRisks({ table, rowsReadable, server: { role } }: RiskSituation): Risk[] {

@@ -1,3 +1,4 @@
+import { refusedAs } from '../../../db/flavours.ts'
 import type { ServerModel } from '../../../catalog/server-model.ts'
 import { ident } from '../../../sql/sql.ts'
 import { objection, when } from '../../language/objection.ts'
@@ -20,6 +21,8 @@ const BROKEN_MINORS: readonly (readonly [from: number, fixed: number, text: stri
 
 /** Why nothing can be done on this server, or with this role. */
 export function serverObjections(server: ServerModel, journalSchema: string): Objection[] {
+  const refused = refusedAs(server.engine ?? '')
+  if (refused !== null) return [otherEngine(refused)]
   if (server.version < OLDEST_VERSION) return [unsupported(server)]
   if (server.inRecovery)
     return [objection('replica', 'this server is a replica', 'Connect to the primary: nothing can be changed here.')]
@@ -105,6 +108,18 @@ function publicationNotes({ publishingAll, journalSchema }: ServerModel): string
 // pg_dump takes a pattern, in which capitals count only within quotes.
 function patternOf(schema: string): string {
   return /^[a-z_][a-z0-9_]*$/.test(schema) ? schema : shellWord(ident(schema).text)
+}
+
+function otherEngine({
+  name,
+  why,
+  instead,
+}: {
+  readonly name: string
+  readonly why: string
+  readonly instead: string
+}) {
+  return objection('engine', `this is ${name}: ${why}`, instead)
 }
 
 function unsupported(server: ServerModel): Objection {
