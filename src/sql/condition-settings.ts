@@ -30,6 +30,13 @@ export function putUnder(settings: ConditionSettings): string[] {
   return othersThanOurs(settings).map(([name, value]) => `set local ${name} to ${valueForSet(name, value)}`)
 }
 
+/** The same with those that are as ours: other nodes may have others by default. */
+export function putEverywhere(settings: ConditionSettings): string[] {
+  return Object.entries({ ...OUR_SETTINGS, ...settings })
+    .filter(([name]) => name in OUR_SETTINGS)
+    .map(([name, value]) => `set local ${name} to ${valueForSet(name, value)}`)
+}
+
 /** Statements that restore ours. */
 export function putBack(settings: ConditionSettings): string[] {
   const ours: ConditionSettings = OUR_SETTINGS

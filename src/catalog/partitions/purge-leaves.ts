@@ -42,6 +42,8 @@ export interface LeafModel {
   readonly published: Published
   readonly columns: readonly string[]
   readonly indexes: readonly LeafIndex[]
+  /** Where Citus stores its rows: `blocks` are then those of the largest shard, `rows` those of all. */
+  readonly stored?: 'shards' | 'copies'
 }
 
 /** An index that can be walked along: a btree over whole columns, all in one direction, in the order that their operators have. */

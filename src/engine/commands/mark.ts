@@ -24,7 +24,7 @@ import type { Objection } from '../../plan/language/step.ts'
 import type { TableName } from '../../sql/names.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import { Refusal, type Command, type Planning } from '../command.ts'
-import { readChosenRows } from '../purge/chosen-rows.ts'
+import { assertStoredAsPlanned, readChosenRows } from '../purge/chosen-rows.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
 import { readParents } from '../purge/stale-groups.ts'
 import { carryOutPurge, nothingToDo, type PurgeResult } from './purge.ts'
@@ -47,6 +47,7 @@ export const mark: Command<MarkRequest, PurgePlan, StoredSituation, PurgeResult>
   async verify({ session, server }, name, situation, request) {
     const table = await readPresentTable(session, name, server.version)
     const found = await readWanted(session, situation.server, table, request)
+    await assertStoredAsPlanned(session, name, situation.leaves)
     if (!Array.isArray(found)) await assertHarmless(session, name, found.predicate)
     const leaves = situation.leaves.map((leaf) => leaf.name)
     const facts = await readMarkFacts(session, leaves)

@@ -20,6 +20,7 @@ import { objectionsToLooking } from '../../plan/purge/objections.ts'
 import { planAbandonPurge, planPurge, refusePurge, type PurgePlan } from '../../plan/purge/purge.ts'
 import type { PurgeRequest } from '../../plan/purge/request.ts'
 import type { PurgeSituation } from '../../plan/purge/situation.ts'
+import { candidatesObjection } from '../../plan/purge/stored.ts'
 import { RECORDING } from '../../plan/purge/set-steps.ts'
 import { rowsOfStale, staleSince, withMatching } from '../../plan/purge/stale.ts'
 import type { PurgeWork } from '../../plan/purge/work.ts'
@@ -28,7 +29,7 @@ import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import { sql } from '../../sql/sql.ts'
 import { Refusal, type Command, type Planning } from '../command.ts'
-import { readMatching } from '../purge/chosen-rows.ts'
+import { assertStoredAsPlanned, isStoredByCitus, readMatching } from '../purge/chosen-rows.ts'
 import { readGroupCount, readSince } from '../purge/stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from '../purge/candidates/candidate-set.ts'
 import { readHolds } from '../first-look.ts'
@@ -202,6 +203,7 @@ async function readSelected(
     case 'matching':
       return readMatching(session, table.name, written, settings, orderBy)
     case 'candidates': {
+      if (await isStoredByCitus(session, table.name)) return [candidatesObjection(table.name)]
       const candidates = await readSetFor(session, options.journalSchema, rows, table)
       return { predicate: written, leaves: await readLeavesOfSet(session, candidates), reach: SPARING, candidates }
     }
@@ -224,6 +226,7 @@ async function verifySituation(
   request: PurgeRequest,
 ): Promise<void> {
   const { rows } = request
+  await assertStoredAsPlanned(session, name, situation.leaves)
   const moment = momentLiteral(situation.server.now)
   const table = await readPresentTable(session, name, server.version)
   const since = rows.kind === 'stale' ? staleSince(table, rows, moment) : null

@@ -145,7 +145,7 @@ export function blockOf(position: string): number {
 }
 
 /** 20 ms at first, up to a second, at random: those who met once must not meet again. */
-function pause(attempts: number): number {
+export function pause(attempts: number): number {
   return Math.min(1_000, 10 * 2 ** attempts) * (0.5 + Math.random())
 }
 
@@ -206,7 +206,11 @@ async function passOver(purging: Purging, { leaf, after, upto }: BatchOrder, ref
 const LOOK_EVERY_MS = 500
 
 /** Where the table as a whole is locked, comes back when it is no more; gives up at the deadline. False where it is only rows. */
-async function waitForTable({ context }: Purging, { name }: PurgeLeaf, cause: unknown): Promise<boolean> {
+export async function waitForTable(
+  { context }: Pick<Purging, 'context'>,
+  { name }: PurgeLeaf,
+  cause: unknown,
+): Promise<boolean> {
   const deadline = performance.now() + context.lockLimits.deadlineMs
   const standstill = new Standstill(context.control, context.lockLimits)
   let waited = false

@@ -15,6 +15,7 @@ import { raw, sql, type Sql } from '../../sql/sql.ts'
 import type { TableContext } from '../table-context.ts'
 import { rangeOf } from './batch.ts'
 import { forEachSlice, readDrift, type Drift } from './candidates/slices.ts'
+import { countStored } from './stored/count.ts'
 import { assertLeaf, LeafLostError, WalkAnewError } from './leaf-state.ts'
 
 /** Rows that match now, as short snapshots saw them one after the other. */
@@ -70,6 +71,8 @@ type Counts = readonly number[]
 
 /** Counts, to the present end of each leaf: what came to match since the walk is there as well. */
 export async function countRemaining(work: PurgeWork, context: TableContext): Promise<Remaining> {
+  if (work.leaves.some(({ stored }) => stored !== undefined))
+    return { matching: await countStored(context.session, work, context.signal), held: 0, reasons: [] }
   let counts: Counts = []
   const drifts: Drift[] = []
   for (const leaf of work.leaves) {

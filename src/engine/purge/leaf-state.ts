@@ -107,7 +107,7 @@ interface LeafState {
 /** No row where the table of that name is not the leaf. Without parameters, which several statements at once cannot have. */
 function stateStatement(work: PurgeWork, leaf: PurgeLeaf): Sql {
   return sql`
-    select pg_relation_filenode(c.oid)::text as file, ${indexed(leaf)} as indexed, ${sealed(leaf)} as sealed, ${followers(work)} as followers,
+    select ${fileOf(leaf)} as file, ${indexed(leaf)} as indexed, ${sealed(leaf)} as sealed, ${followers(work)} as followers,
       (pg_relation_size(c.oid) / current_setting('block_size')::int)::float8 as blocks
     from pg_class c where c.oid = to_regclass(${literal(quoted(leaf.name).text)}) and c.oid = ${literal(leaf.oid)}::oid and ${
       work.oid === leaf.oid ? raw('true') : isPart(work)
@@ -128,6 +128,14 @@ function indexed({ walk }: PurgeLeaf): Sql {
   return sql`exists (select from pg_index i join pg_class x on x.oid = i.indexrelid
     where i.indrelid = c.oid and x.relname = ${literal(index)} and i.indisvalid and i.indisunique >= ${raw(String(unique))}
       and i.indnkeyatts = ${raw(String(columns.length))}${join(same, '')})`
+}
+
+/** Where Citus stores the rows, also on which nodes they are: a shard that is moved gives its rows other addresses. */
+function fileOf({ stored }: PurgeLeaf): Sql {
+  const file = raw('pg_relation_filenode(c.oid)::text')
+  if (stored === undefined) return file
+  return sql`concat(${file}, ':', (select md5(string_agg(concat(s.shardid, '@', p.groupid), ',' order by s.shardid, p.groupid))
+      from pg_dist_shard s join pg_dist_placement p using (shardid) where s.logicalrelid = c.oid))`
 }
 
 /**

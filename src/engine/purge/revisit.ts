@@ -16,6 +16,7 @@ import { refusalOf } from './refusal.ts'
 import { inTheWayOf, walkAnew } from './walk.ts'
 import { leftOf } from './attempts.ts'
 import { count, record, type Purging } from './purging.ts'
+import { takeUpStored } from './stored/revisit.ts'
 
 /**
  * Comes back for rows that could not go when it was their turn. For those that
@@ -66,6 +67,7 @@ async function takeUp(purging: Purging, range: LeftRange): Promise<boolean> {
   const { work, context, turns, tally } = purging
   const planned = work.leaves.find(({ name }) => sameName(name, range.leaf))
   if (planned === undefined) throw new Error(`the journal knows a leaf that the plan does not: ${range.leaf.name}`)
+  if (planned.stored !== undefined) return takeUpStored(purging, planned, range)
   const leaf = inTheWayOf(planned, range.upto)
   const { rows } = await turns.turn(tally.last)
   let limit = range.reason === 'refused' ? Math.min(rows, range.rows) : rows

@@ -10,6 +10,7 @@ import { readSlice } from './candidates/slices.ts'
 import { LeafLostError, WalkAnewError } from './leaf-state.ts'
 import { blockOf, endOfSpan, mannerOf, walkBatch, type Done } from './attempts.ts'
 import { count, type Purging } from './purging.ts'
+import { walkStored } from './stored/walk.ts'
 
 /** Goes through all leaves once, from where the journal says that it was. */
 export async function walk(purging: Purging): Promise<void> {
@@ -54,6 +55,7 @@ export function inTheWayOf(leaf: PurgeLeaf, position: string | null): PurgeLeaf 
 }
 
 async function walkLeaf(purging: Purging, leaf: PurgeLeaf, from: string | null, index: number): Promise<void> {
+  if (leaf.stored !== undefined) return walkStored(purging, leaf, from, index)
   if (isRecorded(leaf.walk)) return walkSet(purging, leaf, leaf.walk, from, index)
   return leaf.walk.kind === 'blocks'
     ? walkBlocks(purging, leaf, from ?? FIRST, index)

@@ -1,7 +1,7 @@
 import { comment } from '../../text/comment.ts'
 import { statementComment } from '../../sql/spelled-out.ts'
 import { raw, type Sql } from '../../sql/sql.ts'
-import { batchStatement, countStatement } from '../purge/batch.ts'
+import { batchStatement, countStatement, rangeStatement } from '../purge/batch.ts'
 import type { PurgeLeaf } from '../purge/work.ts'
 import type { CheckStep, PurgeStep } from '../language/step.ts'
 
@@ -17,7 +17,11 @@ export function explainPurging({ kind, work }: PurgeStep | CheckStep): string[] 
     ])
   return shown(
     `not plain SQL: Ebb repeats this batch by batch${others}, records the position in the same transaction, and pauses when the server is busy`,
-    [batchStatement(work, leaf, range, raw('…'), 'careful')],
+    [
+      leaf.stored === undefined
+        ? batchStatement(work, leaf, range, raw('…'), 'careful')
+        : rangeStatement(work, leaf, { ...range, upto: range.upto ?? raw("'[a key further on]'::jsonb") }),
+    ],
   )
 }
 

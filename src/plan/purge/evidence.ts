@@ -11,6 +11,7 @@ import { aboutShare, matchingRows } from './matching-rows.ts'
 import type { PurgeRequest } from './request.ts'
 import { knownRows, type PurgeSituation } from './situation.ts'
 import { describeGroups } from './stale.ts'
+import { storedNotes } from './stored.ts'
 import type { ChosenWalk } from './walk.ts'
 
 /** What a plan is based on, for people. */
@@ -71,6 +72,7 @@ export function notesOn({ server, table, leaves, cascade }: PurgeSituation, { va
       ? [`${foreign.map(({ name }) => display(name)).join(', ')} will not be vacuumed: only the owner may`]
       : []),
     ...cascadeNotes(cascade),
+    ...storedNotes(leaves),
     'rows locked by other sessions are skipped and retried; rows that come to match during the run may be left for the next one',
     'no disk space is returned to the operating system: it is reused by new rows (ebb rebuild returns it)',
   ]

@@ -15,6 +15,7 @@ import { objection, when } from '../language/objection.ts'
 import { everything, rightsObjections, rowsElsewhere, storageObjections, uncounted } from './objections.ts'
 import { checkStep, refusedPlan, vacuumSteps, type PurgePlan } from './purge.ts'
 import type { MatchingRows } from './request.ts'
+import { keyObjections, storedNotes } from './stored.ts'
 import { chooseWalk } from './walk.ts'
 import { ALONE, type MarkAction, type PurgeWork } from './work.ts'
 import { serverNotes } from '../table/objections/server.ts'
@@ -192,6 +193,7 @@ function markStep(work: PurgeWork, rows: string): PurgeStep {
 
 function objectionsTo({ leaves, facts, server }: MarkSituation): Objection[] {
   return [
+    ...keyObjections(leaves),
     ...uncounted(
       server,
       facts.flatMap(({ triggers }) => triggers),
@@ -221,7 +223,7 @@ function objectionsTo({ leaves, facts, server }: MarkSituation): Objection[] {
   ]
 }
 
-function notesOn({ server, table, facts }: MarkSituation, { column }: MarkRequest): string[] {
+function notesOn({ server, table, facts, leaves }: MarkSituation, { column }: MarkRequest): string[] {
   const triggers = [...new Set(facts.flatMap((fact) => fact.triggers))]
   return [
     ...serverNotes(server),
@@ -231,6 +233,7 @@ function notesOn({ server, table, facts }: MarkSituation, { column }: MarkReques
       : [
           `each marked row is an update event for subscribers of ${table.publications.map(({ name }) => name).join(', ')}`,
         ]),
+    ...storedNotes(leaves),
     'rows already marked are left as they are; rows locked by other sessions are skipped and retried',
     `readers have to exclude marked rows: ebb view creates a view that does; ebb purge --marked ${column} deletes them later`,
   ]

@@ -155,7 +155,9 @@ function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string
     ...rightsObjections(leaf, role),
     ...ruleObjections(leaf),
     ...publicationObjections('deletes', leaf.name, leaf.published),
-    ...(orderBy === null || indexInOrder(leaf, orderBy) !== undefined ? [] : [noOrder(leaf, orderBy)]),
+    ...(orderBy === null || leaf.stored !== undefined || indexInOrder(leaf, orderBy) !== undefined
+      ? []
+      : [noOrder(leaf, orderBy)]),
   ]
 }
 

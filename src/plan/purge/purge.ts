@@ -17,7 +17,8 @@ import { evidenceOf, notesOn } from './evidence.ts'
 import type { PurgeRequest, RowSource } from './request.ts'
 import { knownRows, type PurgeSituation } from './situation.ts'
 import { chooseWalk } from './walk.ts'
-import type { PurgeWork } from './work.ts'
+import { isStored, storedObjections } from './stored.ts'
+import { ALONE, type PurgeWork } from './work.ts'
 import { BLOCK_READ_SECONDS, DELETED_BY_BLOCK_SECONDS, DELETED_BY_KEY_SECONDS } from '../advise/rates.ts'
 import { serverNotes } from '../table/objections/server.ts'
 import { describeStale, groupsOfStale, staleSince } from './stale.ts'
@@ -48,9 +49,10 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
   const reasons = [
     ...purgeObjections(table, leaves, reach, request, situation.server),
     ...objectionsAbove(situation.itself, leaves),
-    ...objectionsAround(situation),
+    ...(leaves.some(isStored) ? [] : objectionsAround(situation)),
     ...(candidates === undefined ? rowsElsewhere(table, leaves, reach) : candidateObjections(candidates, table)),
     ...objectionsToArchiving(situation),
+    ...storedObjections(situation, request),
   ]
   const objections = unaccepted(reasons, request.accept)
   if (objections.length > 0) return refusePurge(situation, request, objections)
@@ -66,7 +68,7 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
     where: situation.predicate.text,
     settings: candidates?.settings ?? situation.condition.settings,
     leaves: chosen.map(({ leaf }) => leaf),
-    dependents: dependentsOf(situation.cascade),
+    dependents: leaves.some(isStored) ? ALONE : dependentsOf(situation.cascade),
     action: { kind: 'delete' },
   }
   const set = setOf(situation, request, purge)

@@ -109,7 +109,7 @@ export interface GroupCount {
 
 /** What is known about the groups, for a plan; null where counting them timed out. */
 export function describeGroups(count: GroupCount | null): string {
-  if (count === null) return 'there are too many groups to count within 5 s'
+  if (count === null) return 'the groups could not be counted within 5 s, or at all'
   return `${showCount(count.stale)} of ${showCount(count.groups)} groups have had no activity; one that becomes active again in time keeps its rows`
 }
 

@@ -18,13 +18,43 @@ export interface ChosenWalk {
 
 /** `orderBy` makes it an index that begins with this column; objections say where there is none. */
 export function chooseWalk(leaf: LeafModel, orderBy: string | null): ChosenWalk {
-  const { walk, why } = orderBy === null ? cheaper(leaf) : inOrder(leaf, orderBy)
-  const { name, oid, blocks, matching } = leaf
+  const { walk, why } = leaf.stored === undefined ? walkOf(leaf, orderBy) : walkOfStored(leaf)
+  const { name, oid, blocks, matching, stored } = leaf
   const guessed = leaf.rows === null ? { notAnalyzed: true as const } : {}
+  const elsewhere = stored === undefined ? {} : { stored }
   return {
-    leaf: { name, oid, walk, blocks, rowsPerBlock: rowsPerBlock(leaf), estimatedRows: matching, ...guessed },
+    leaf: {
+      name,
+      oid,
+      walk,
+      blocks,
+      rowsPerBlock: rowsPerBlock(leaf),
+      estimatedRows: matching,
+      ...guessed,
+      ...elsewhere,
+    },
     why,
   }
+}
+
+function walkOf(leaf: LeafModel, orderBy: string | null): { walk: Walk; why: string } {
+  return orderBy === null ? cheaper(leaf) : inOrder(leaf, orderBy)
+}
+
+/** An address is that of another row in each copy, so copies are walked by a key; where none is, there is an objection. */
+function walkOfStored(leaf: LeafModel): { walk: Walk; why: string } {
+  const key = uniqueKey(leaf)
+  if (leaf.stored === 'shards') return { walk: { kind: 'blocks' }, why: 'the same blocks of all shards at once' }
+  return key === undefined
+    ? { walk: { kind: 'blocks' }, why: 'no unique index' }
+    : { walk: along(key), why: 'by key, for each copy has the rows at other addresses' }
+}
+
+/** A unique index over columns that are never null; the one of fewest columns. */
+export function uniqueKey({ indexes }: Pick<LeafModel, 'indexes'>): LeafIndex | undefined {
+  return indexes
+    .filter(({ unique, columns }) => unique && columns.every(({ notNull }) => notNull))
+    .sort((a, b) => a.columns.length - b.columns.length)[0]
 }
 
 function rowsPerBlock({ rows, blocks, deleteTriggers }: LeafModel): number | null {

@@ -48,7 +48,15 @@ export interface PurgeLeaf {
   readonly estimatedRows: number
   /** It has no statistics, so that is a guess from its size. */
   readonly notAnalyzed?: true
+  /** Where Citus stores its rows; without it they are in the table itself. */
+  readonly stored?: Stored
 }
+
+/**
+ * How Citus stores the rows of a leaf: as `shards`, each with blocks of its own, of which one statement reaches those of
+ * the same numbers, on all nodes at once; or as `copies`, the same rows on each node, at addresses that differ.
+ */
+export type Stored = 'shards' | 'copies'
 
 /** How the rows are found: block after block, or along an index. */
 export type Walk = BlockWalk | KeyWalk

@@ -73,6 +73,6 @@ async function presentLeaves(session: Session, table: TableName): Promise<TableN
       select ${quoted(table).text}::regclass::oid
       union select i.inhrelid from pg_inherits i join below on i.inhparent = below.oid where not i.inhdetachpending)
     select n.nspname as schema, c.relname as name
-    from below join pg_class c using (oid) join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r'`,
+    from below join pg_class c on c.oid = below.oid join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r'`,
   )
 }

@@ -1,0 +1,68 @@
+import { putOnAllNodes } from '../../../catalog/partitions/stored-leaves.ts'
+import { readOne } from '../../../db/query.ts'
+import type { Session } from '../../../db/session.ts'
+import { codeOf, SQLSTATE } from '../../../db/sqlstate.ts'
+import { inTransaction } from '../../../db/transaction.ts'
+import { assertLease } from '../../../journal/lease.ts'
+import { rangeStatement } from '../../../plan/purge/batch.ts'
+import type { PurgeLeaf, PurgeWork } from '../../../plan/purge/work.ts'
+import { areNewHolds, lookAgain } from '../../hold-watch.ts'
+import { rangeOf, type BatchOutcome, type BatchPlace } from '../batch.ts'
+import { assertLeaf } from '../leaf-state.ts'
+import { orRefused } from '../refusal.ts'
+
+// A batch on a table that Citus stores. Invariants:
+//
+//   - One statement on the table itself, never on a shard: it goes to all shards of the range in parallel, and to the
+//     new placement where one is being moved. What it deletes commits with the journal (two-phase commit).
+//   - It is bounded by its range alone: Citus neither skips locked rows nor limits what a statement deletes.
+//   - Settings are sent to all nodes: the time limit for locks, and those under which the condition is read.
+//   - After the statement its locks keep shards where they are: if they have moved since the batch before, positions mean
+//     nothing any more, and it is rolled back.
+
+/** A part of a leaf; positions are text. */
+export interface StoredRange {
+  readonly leaf: PurgeLeaf
+  readonly after: string | null
+  readonly upto: string | null
+}
+
+/** Another session's rows are waited for so long, on all nodes. */
+const LOCK_MS = 50
+/** Of `deadlock_timeout`: no application becomes the victim. */
+const SHARE_OF_DEADLOCK_TIMEOUT = 0.8
+/** Connections to all nodes may have to be opened, and a range may be as small as can be. */
+const LEAST_MS = 5_000
+
+/** One transaction. What `settle` writes commits with what is deleted, or marked, on all nodes. */
+export async function runStoredBatch(
+  { work, context, files }: BatchPlace,
+  range: StoredRange,
+  settle: (outcome: BatchOutcome) => Promise<void>,
+): Promise<BatchOutcome> {
+  const { session, server, journalSchema, lease, holds } = context
+  const workMs = Math.max(LEAST_MS, Math.floor(server.deadlockTimeoutMs * SHARE_OF_DEADLOCK_TIMEOUT))
+  const batch = inTransaction(session, {}, async () => {
+    await session.query(`set local statement_timeout = ${workMs}`)
+    const { gone } = await orRefused(() => deleteRange(session, work, range))
+    await assertLeaf(session, work, range.leaf, files)
+    if (gone > 0) await assertLease(session, journalSchema, lease)
+    if (gone > 0 && work.action.kind === 'delete' && (await areNewHolds(session, journalSchema, holds)))
+      await lookAgain(session, journalSchema, holds)
+    const outcome = { found: gone, held: 0, gone, behind: 0, stayed: 0, around: {}, position: null }
+    await settle(outcome)
+    return outcome
+  })
+  return batch.catch(async (error: unknown) => {
+    if (codeOf(error) === SQLSTATE.undefinedTable) await assertLeaf(session, work, range.leaf, files)
+    throw error
+  })
+}
+
+async function deleteRange(session: Session, work: PurgeWork, range: StoredRange): Promise<{ gone: number }> {
+  await putOnAllNodes(session, work.settings)
+  await session.query(`set local lock_timeout = ${LOCK_MS}`)
+  const deleted = await readOne<{ gone: number }>(session, rangeStatement(work, range.leaf, rangeOf(range)))
+  await session.query(`set local search_path to ''`)
+  return deleted
+}
