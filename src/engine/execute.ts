@@ -131,7 +131,8 @@ async function purgeAtPace(step: PurgeStep, context: RunContext): Promise<void> 
   const around = dependents.watched?.others.filter((one) => !one.protected) ?? []
   const tables = [table, ...around.map(({ name }) => name)]
   const leastRows = dependents.scans === true ? LEAST_ROWS_OF_A_SCAN : 1
-  return atPace(tables, context, (turns) => purgeRows(step, context, turns), leastRows)
+  const onWorkers = step.work.leaves.some(({ stored }) => stored !== undefined)
+  return atPace(tables, context, (turns) => purgeRows(step, context, turns), { leastRows, onWorkers })
 }
 
 /**
@@ -144,8 +145,8 @@ function atPace(
   tables: readonly TableName[],
   context: RunContext,
   work: (turns: Turns) => Promise<void>,
-  leastRows = 1,
+  bounds: Parameters<typeof withPace>[3] = {},
 ): Promise<void> {
   const { turns } = context
-  return turns === undefined ? withPace(context, tables, work, leastRows) : work(turns)
+  return turns === undefined ? withPace(context, tables, work, bounds) : work(turns)
 }

@@ -1,4 +1,4 @@
-import { Pace } from '../pacing/throttle.ts'
+import { Pace, type PaceOptions } from '../pacing/throttle.ts'
 import type { TableName } from '../sql/names.ts'
 import type { RunContext, TableContext } from './table-context.ts'
 
@@ -7,9 +7,9 @@ export async function withPace<T>(
   { target, holder, journalSchema, runId = null, pacing, observer, signal }: MaybeRun,
   tables: readonly TableName[],
   work: (pace: Pace) => Promise<T>,
-  leastRows = 1,
+  bounds: Pick<PaceOptions, 'leastRows' | 'onWorkers'> = {},
 ): Promise<T> {
-  const pace = await Pace.open({ target, holder, journalSchema, runId, tables, ...pacing, leastRows, observer, signal })
+  const pace = await Pace.open({ target, holder, journalSchema, runId, tables, ...pacing, ...bounds, observer, signal })
   try {
     return await work(pace)
   } finally {

@@ -8,6 +8,7 @@ import type { Reading, Signal } from './reading.ts'
 import { readActivity } from './readings/activity.ts'
 import { checkQuery, checkUrl } from './readings/health.ts'
 import { readBlocked, readVacuum } from './readings/locks.ts'
+import { readWorkers, worstOf } from './readings/workers.ts'
 import type { WalWindow } from './wal-window.ts'
 import { readArchiveBacklog, readReplicas, readSlot, readWalPosition } from './readings/wal.ts'
 
@@ -17,6 +18,8 @@ export interface Subject {
   readonly application: string
   /** The tables that the run changes. */
   readonly tables: readonly TableName[]
+  /** Its statements work on the workers of a Citus cluster: they are looked at, too. */
+  readonly onWorkers?: boolean
 }
 
 /**
@@ -58,7 +61,7 @@ export async function takeReading(
   const healthSql = settings.healthSql === null ? null : await checkQuery(session, settings.healthSql)
   const healthUrl = settings.healthUrl === null ? null : await checkUrl(settings.healthUrl, signal)
 
-  return {
+  const reading = {
     at,
     blocked,
     replica: replicas?.replica ?? null,
@@ -73,6 +76,9 @@ export async function takeReading(
     healthUrl,
     missing,
   }
+  if (subject.onWorkers !== true) return reading
+  const workers = await attempt('blocked sessions', () => readWorkers(session, subject.application))
+  return workers === null ? reading : worstOf(reading, workers)
 }
 
 const UNSEEN = 'without pg_read_all_stats (or pg_monitor) this role cannot see'

@@ -24,6 +24,8 @@ export interface PaceOptions {
   readonly runId: string | null
   /** The tables that the run changes. */
   readonly tables: readonly TableName[]
+  /** Its statements work on the workers of a Citus cluster. */
+  readonly onWorkers?: boolean
   readonly settings: PaceSettings
   /** A file that changes the settings during the run. */
   readonly paceFile: string | null
@@ -85,6 +87,7 @@ export class Pace {
       journalSchema: options.journalSchema,
       runId: options.runId,
       tables: options.tables,
+      onWorkers: options.onWorkers === true,
       settings: () => pace.settings,
       heard: (reading) => pace.tally.reading(reading),
     })

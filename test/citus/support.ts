@@ -1,34 +1,35 @@
-import { randomBytes } from 'node:crypto'
-import pg from 'pg'
-import { test as plain } from 'vitest'
+import type pg from 'pg'
 import type { PurgeResult } from '../../src/engine/commands/purge.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
 import type { PurgeRequest } from '../../src/plan/purge/request.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, literal, raw, sql } from '../../src/sql/sql.ts'
 import { purge } from '../support/commands.ts'
-import { unable } from '../support/programs.ts'
+import { citusTest, type Cluster } from '../support/citus.ts'
 import { quietly, written } from '../support/tool.ts'
 
-// A real Citus: the database of a coordinator by EBB_TEST_CITUS_URL (scripts/citus-cluster.sh). Each test has a schema
-// and a journal of its own there. What a purge has left is counted on the shards and on all their copies.
+// What a purge has left is counted on the shards, and on all their copies.
 
-export const CITUS_URL = process.env.EBB_TEST_CITUS_URL ?? ''
-
-/** A schema on a coordinator for one test. */
+/** The schema of a test, to be purged and counted in. */
 export class Citus {
-  readonly url = CITUS_URL
-  readonly schema = `citus_${randomBytes(4).toString('hex')}`
-  readonly journalSchema = `${this.schema}_ebb`
-  private readonly clients: pg.Client[] = []
+  readonly url: string
+  readonly journalSchema: string
+  private readonly cluster: Cluster
 
-  /** A session, closed at the end. */
-  async session(url = this.url): Promise<pg.Client> {
-    const client = new pg.Client({ connectionString: url, application_name: 'test' })
-    client.on('error', () => {})
-    await client.connect()
-    this.clients.push(client)
-    await client.query(`set search_path to ${this.schema}`)
+  constructor(cluster: Cluster) {
+    this.cluster = cluster
+    this.url = cluster.url
+    this.journalSchema = cluster.journalSchema
+  }
+
+  get schema(): string {
+    return this.cluster.schema
+  }
+
+  /** A session with the schema on its search path. */
+  async session(): Promise<pg.Client> {
+    const client = await this.cluster.session()
+    await client.query(sql`set search_path to ${ident(this.schema)}`.text)
     return client
   }
 
@@ -41,7 +42,7 @@ export class Citus {
   }
 
   table(name: string): TableName {
-    return { schema: this.schema, name }
+    return this.cluster.table(name)
   }
 
   /** Rows on each shard, or on each copy of each: of all, or where a condition is true. */
@@ -57,29 +58,13 @@ export class Citus {
   async total(session: pg.Client, name: string, where = 'true'): Promise<number> {
     return (await this.counts(session, name, 'shards', where)).reduce((sum, count) => sum + count, 0)
   }
-
-  async close(): Promise<void> {
-    await Promise.all(this.clients.map((client) => client.end()))
-    const client = new pg.Client({ connectionString: this.url })
-    await client.connect()
-    for (const schema of [this.schema, this.journalSchema])
-      await client.query(sql`drop schema if exists ${ident(schema)} cascade`.text)
-    await client.end()
-  }
 }
 
-export const test = plain.extend<{ citus: Citus; owner: pg.Client }>({
-  citus: async ({ skip }, use) => {
-    if (CITUS_URL === '') unable('needs Citus: EBB_TEST_CITUS_URL', skip, 'EBB_TEST_REQUIRE_MORE')
-    const citus = new Citus()
-    await use(citus)
-    await citus.close()
+export const test = citusTest.extend<{ citus: Citus; owner: pg.Client }>({
+  citus: async ({ cluster }, use) => {
+    await use(new Citus(cluster))
   },
   owner: async ({ citus }, use) => {
-    const owner = new pg.Client({ connectionString: citus.url })
-    await owner.connect()
-    await owner.query(`create schema ${citus.schema}`)
-    await owner.end()
     await use(await citus.session())
   },
 })

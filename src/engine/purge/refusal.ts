@@ -45,7 +45,8 @@ const HELD: readonly (string | undefined)[] = [SQLSTATE.foreignKeyViolation, SQL
 function constrained(error: unknown): string | null {
   const { schema, table, column, dataType, constraint } = error as ErrorFields
   const of = table ?? dataType
-  if (schema === undefined || of === undefined) return null
+  // Of an error on another node no more is known than its code.
+  if (schema === undefined || of === undefined) return HELD.includes(codeOf(error)) ? 'a foreign key holds them' : null
   const name = `${display({ schema, name: of })}.${constraint ?? column ?? ''}`
   if (HELD.includes(codeOf(error))) return `${name} holds them`
   return codeOf(error) === SQLSTATE.notNullViolation ? `${name} would be null` : `${name} would be violated`

@@ -12,6 +12,8 @@ type Kind = CitusTable['kind']
 
 /** The kinds on which a command works: what it does is done on all nodes. */
 const WORKS: Readonly<Record<string, readonly Kind[]>> = {
+  purge: ['distributed', 'reference', 'managed local'],
+  mark: ['distributed', 'reference', 'managed local'],
   rotate: ['distributed', 'managed local'],
   view: ['distributed', 'reference', 'managed local'],
 }
