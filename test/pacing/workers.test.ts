@@ -11,6 +11,7 @@ const COORDINATOR: Reading = {
   wal: null,
   archiveBacklogBytes: null,
   active: 3,
+  busy: null,
   vacuum: null,
   healthSql: null,
   healthUrl: null,
