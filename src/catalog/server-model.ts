@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { TELLING_FUNCTIONS, TELLING_ROLES, type Looks } from '../db/flavours.ts'
+import { TELLING_FUNCTIONS, TELLING_ROLES, type Looks } from '../text/flavours.ts'
 import { readOne, readOnePrepared } from '../db/query.ts'
 import { sql } from '../sql/sql.ts'
 

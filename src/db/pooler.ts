@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
-import { assertConnectable } from './flavours.ts'
+import { flavourOf } from '../text/flavours.ts'
 
 /** How long a pooler may keep a session waiting for a server connection. */
 const FREE_WITHIN_MS = 10_000
@@ -81,4 +81,12 @@ function noneFree(): EbbError {
     },
     'try later',
   )
+}
+
+/** Before the first setting of a session. @throws {EbbError} where a session could not be set up without harm */
+export function assertConnectable(version: string): void {
+  const flavour = flavourOf({ version, roles: [], functions: [] })
+  if (flavour?.refused?.at !== 'connecting') return
+  const { why, instead } = flavour.refused
+  throw new EbbError(`this is ${flavour.name}: ${why}`, { state: NOTHING_CHANGED, next: instead }, 'objections')
 }

@@ -1,4 +1,4 @@
-import { refusedAs } from '../../../db/flavours.ts'
+import { refusedAs } from '../../../text/flavours.ts'
 import type { ServerModel } from '../../../catalog/server-model.ts'
 import { ident } from '../../../sql/sql.ts'
 import { objection, when } from '../../language/objection.ts'

@@ -1,5 +1,3 @@
-import { EbbError, NOTHING_CHANGED } from '../errors.ts'
-
 // What is not quite PostgreSQL, or is somewhere else, known by its looks. A difference is from the documentation of that
 // product, and was not tried, unless it says so: docs/managed-services.md has the sources. Pure.
 
@@ -158,12 +156,4 @@ export function refusedAs(
 ): { readonly name: string; readonly why: string; readonly instead: string } | null {
   const flavour = flavourOf({ version, ...NO_LOOKS })
   return flavour?.refused === undefined ? null : { name: flavour.name, ...flavour.refused }
-}
-
-/** Before the first setting of a session. @throws {EbbError} where a session could not be set up without harm */
-export function assertConnectable(version: string): void {
-  const flavour = flavourOf({ version, ...NO_LOOKS })
-  if (flavour?.refused?.at !== 'connecting') return
-  const { why, instead } = flavour.refused
-  throw new EbbError(`this is ${flavour.name}: ${why}`, { state: NOTHING_CHANGED, next: instead }, 'objections')
 }

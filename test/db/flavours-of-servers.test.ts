@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { assertConnectable, flavourOf, refusedAs, type Looks } from '../../src/db/flavours.ts'
+import { assertConnectable } from '../../src/db/pooler.ts'
+import { flavourOf, refusedAs, type Looks } from '../../src/text/flavours.ts'
 
 const PLAIN = 'PostgreSQL 17.10 on x86_64-pc-linux-gnu, compiled by gcc (Debian 12.2.0) 12.2.0, 64-bit'
 const YUGABYTE = 'PostgreSQL 15.2-YB-2.25.0.0-b0 on aarch64-unknown-linux-gnu, compiled by clang version 17.0.6, 64-bit'
