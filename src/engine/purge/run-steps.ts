@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { readOne } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
 import { inTransaction } from '../../db/transaction.ts'
@@ -82,6 +83,9 @@ const GENTLE = "set vacuum_cost_delay = '2ms'; set vacuum_cost_limit = 200"
 
 /** How often a vacuum is begun that others have to wait for. */
 const MOST_TRIES = 3
+/** How long a table is waited for before its vacuum is begun again, and how often it is looked at. */
+const LONGEST_LOCK_MS = 10_000
+const LOOK_EVERY_MS = 100
 
 /**
  * Vacuums a table from which rows have gone, once it is this run's turn. One that
@@ -115,6 +119,7 @@ export async function vacuum(
       const next = tries < MOST_TRIES ? 'it is begun again' : 'it is left to autovacuum'
       observer({ type: 'note', text: `the vacuum was cancelled, because ${other} was waiting for its lock; ${next}` })
       if (tries === MOST_TRIES) break
+      await lockedByNobody(context, table)
       await turns.turn(null)
     }
   } catch (error) {
@@ -123,6 +128,22 @@ export async function vacuum(
   } finally {
     session.off('notice', tell)
     await resetVacuum(session)
+  }
+}
+
+/** Waits a while for what was given way to: while it holds its lock, a vacuum would skip the table. */
+async function lockedByNobody({ control, pid, signal }: RunContext, table: TableName): Promise<void> {
+  for (const began = performance.now(); performance.now() - began < LONGEST_LOCK_MS;) {
+    const { locked } = await readOne<{ locked: boolean }>(
+      control,
+      sql`
+      select exists (
+        select from pg_locks where relation = to_regclass(${quoted(table).text}) and pid is distinct from ${pid}
+          and database = (select oid from pg_database where datname = current_database())
+          and mode not in ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')) as locked`,
+    )
+    if (!locked || signal.aborted) return
+    await sleep(LOOK_EVERY_MS)
   }
 }
 
