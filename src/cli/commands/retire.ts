@@ -45,7 +45,7 @@ export const retireCommand = commandLine(
   },
 )
 
-/** Who has given a retired table another name may want to keep it: it is dropped by its run's number only. */
+/** Who has given a retired table another name may want to keep it: `--all` and rotations leave it. */
 function renamedText(tables: readonly RetiredTable[], execute: boolean): string {
   const lines = tables.map(describeRenamed)
   return toText(execute ? lines : lines.flatMap((line) => commentWithSql(line, '')))
