@@ -225,7 +225,9 @@ test('a retired table that was moved and renamed is found: told by --all and sta
   expect(await everything(database)).toContain('precious')
 
   const checked = (await ebb(['check', ...at])).out
-  expect(checked).toMatch(/attic\.precious .*, of run 1; it was \S+_retired"?, and is not dropped automatically/)
+  expect(checked).toMatch(
+    /retired table attic\.precious \(.*\) of run 1 is waiting to be dropped; it was \S+_retired"?, and is not dropped automatically/,
+  )
 
   // Until here the role could not use the schema.
   await database.admin('grant usage on schema attic to public')
