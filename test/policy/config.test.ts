@@ -139,7 +139,7 @@ policies:
 polices: {}
 `)
     expect(faults).toEqual([
-      '1:21: defaults.retire: expected drop, detach or truncate',
+      '1:21: defaults.retire: expected drop, detach, truncate or move',
       '4:5: public.events: partition.by: missing',
       '4:18: public.events: partition.bye: there is no such key; did you mean by?',
       "4:42: public.events: partition.every: '1 mnth' is not an interval",
@@ -265,6 +265,7 @@ test('the schema knows what the types know, and nothing else', async () => {
   const config = defineConfig({
     hooks: { onFailure: 'https://chat.example.com/x', onObjection: 'mail ops', onFinish: 'true' },
     journalSchema: 'book',
+    // What goes with `retire: move` excludes `grace`, and is given by the last policy.
     defaults: { ...shared, partition: { premake: 3, timezone: 'UTC' } },
     policies: {
       events: {
@@ -277,16 +278,27 @@ test('the schema knows what the types know, and nothing else', async () => {
         purge: { ...deletion, marked: { column: 'deleted_at', olderThan: '7 days' } },
       },
       others: { ...shared, purge: { ...deletion, where: 'void' } },
+      moved: {
+        partition: { by: 'at', every: 'month' },
+        retire: 'move',
+        to: 'cold',
+        toUrl: 'postgres://cold.example.com/b',
+        purge: { where: 'void' },
+      },
     },
   })
   const { policies } = await policiesOfProgram(config)
-  expect(policies).toMatchObject([{ hold: { until: '2027-01-01', reason: 'an audit' } }, { hold: null }])
+  expect(policies).toMatchObject([
+    { hold: { until: '2027-01-01', reason: 'an audit' } },
+    { hold: null },
+    { hold: null },
+  ])
   const dayless = policiesOfProgram({ policies: { a: { hold: { until: '2027-02-30' } } } })
   await expect(dayless).rejects.toThrow('hold.until: 2027-02-30 is not a day')
   const given = new Set([...pathsOf(config)].map((path) => path.replace(/policies\.\w+/, 'policies.*')))
   const known = keysOf(zod.toJSONSchema(configSchema(zod), { io: 'input' }) as Json)
   expect([...known].filter((path) => path !== '$schema')).toEqual(expect.arrayContaining([...given]))
-  expect([...known].filter((path) => !given.has(path))).toEqual(['$schema'])
+  expect([...known].filter((path) => !given.has(path))).toEqual(['$schema', 'defaults.to', 'defaults.toUrl'])
 })
 
 const RECIPIENT = 'age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq'

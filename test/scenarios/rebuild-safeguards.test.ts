@@ -2,9 +2,10 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
-import { describe, expect } from 'vitest'
+import { beforeEach, describe, expect, vi } from 'vitest'
 import type { EngineOptions } from '../../src/engine/options.ts'
 import { DEFAULT_PACING, LIGHT_PACE } from '../../src/pacing/limits.ts'
+import { Pace } from '../../src/pacing/throttle.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
 import type { RebuildRequest } from '../../src/plan/copy/rebuild.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -91,7 +92,13 @@ describe('while a chunk is being read', () => {
   })
 })
 
-describe('while a chunk is still being written', () => {
+describe('while a chunk is still being written, and nobody else is at work', () => {
+  /** These tests are sessions that work, too. */
+  beforeEach(() => {
+    const isShared = vi.spyOn(Pace.prototype, 'isShared', 'get').mockReturnValue(false)
+    return () => isShared.mockRestore()
+  })
+
   test('another one runs, and no snapshot is held; a lost one is copied again', async ({ database }) => {
     const { table, app } = await filled(database)
     const stranger = await database.session('stranger', { admin: true })
