@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished } from 'vitest'
 import { ident, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
+import { startPgBouncer } from '../support/pgbouncer.ts'
 import { ebb, type Ran } from './support.ts'
 
 const HARMFUL = '<b>"x"&'
@@ -194,4 +195,19 @@ test('what the page is written to is known before anything is read', async ({ da
   expect(await ebb(['report', '--url', database.url, '--html', link])).toMatchObject({ code: 0 })
   expect(await readFile(file, 'utf8')).toMatch(/^<!doctype html>/)
   expect((await stat(file)).mode & 0o777).toBe(0o644)
+})
+
+test('what only reads says the same through PgBouncer, in session mode', async ({ database, needs }) => {
+  await world(database)
+  const rotated = ['rotate', SQL_NAME, '--keep', '70 days', '--no-archive', '--execute', '--url', database.url]
+  expect((await ebb(rotated)).code).toBe(0)
+  const url = await startPgBouncer(needs('pgbouncer'), database, 'session')
+
+  const { page, ran } = await report(database, url)
+  expect(ran).toMatchObject({ code: 0, err: '' })
+  const ofPartitions = (html: string) => linesOf(html).filter(([first]) => first?.startsWith('part of '))
+  expect(ofPartitions(page)).toEqual(ofPartitions((await report(database)).page))
+  expect(ofPartitions(page).length).toBeGreaterThan(5)
+  for (const words of [['status'], ['check'], ['inspect', SQL_NAME]])
+    expect(await ebb([...words, '--url', url]), words[0]).toEqual(await ebb([...words, '--url', database.url]))
 })
