@@ -46,7 +46,8 @@ test.concurrent(
     const { rowCount: chunks } = await database.admin(`select from ebb.chunk where run_id = ${runId}`)
     await judgeTimes(() => {
       expect(swap?.heldMs).toBeLessThan(4 * 2 * ONE_WAY_MS)
-      expect(chunks).toBeLessThan(8)
+      // The first ones are small, because others are at work; were the way taken for a slow disk, all would be, more than 30.
+      expect(chunks).toBeLessThan(12)
     })
   },
 )
