@@ -3,6 +3,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import pg from 'pg'
 import { describe, expect } from 'vitest'
 import { streamOf } from '../../src/db/session.ts'
+import type { Event } from '../../src/events.ts'
 import type { SetReport } from '../../src/engine/commands/rotate.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
 import { advise } from '../../src/library/advise.ts'
@@ -117,6 +118,27 @@ describe('moving expired partitions to another server', () => {
 
     expect((await moving(database, table)).failed).toEqual([])
     expect(await kindsOf(database, table)).toMatchObject({ [leafOf(database, table, -3).name]: 'f' })
+  })
+
+  test('loses no write that comes between the comparison and the exchange', async ({ database }) => {
+    await cold.link(database)
+    const table = await keyless(database, -3)
+    const leaf = leafOf(database, table, -3)
+    const app = await database.session('app')
+    await app.query('begin')
+    await app.query(sql`select from ${quoted(leaf)}`)
+    let written: Promise<unknown> | undefined
+    // The exchange waits for this transaction, and nothing before it does.
+    const observer = (event: Event) => {
+      if (event.type === 'waiting') written ??= app.query(sql`update ${quoted(leaf)} set n = 77; commit`)
+    }
+    const { retired } = await moving(database, table, { observer })
+    await written
+    expect(retired).toMatchObject([{ partition: leaf, outcome: 'moved' }])
+    const { rows } = await database.admin<{ n: string }>(
+      sql`select n::text from ${quoted(table)} where at < ${month(-2)}`,
+    )
+    expect(rows).toEqual([{ n: '77' }])
   })
 })
 
