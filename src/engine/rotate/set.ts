@@ -1,42 +1,29 @@
-import type { Store } from '../../archive/store.ts'
 import type { Address } from '../../db/session.ts'
-import { EbbError, UsageError } from '../../errors.ts'
+import { EbbError } from '../../errors.ts'
 import { endRetirement, recordRotation, rememberedNewest, rememberNewest } from '../../journal/rotations.ts'
 import { recordRotated, registerSet } from '../../journal/sets.ts'
-import { spanOfBounds } from '../../plan/language/hold.ts'
 import type { BegunRetirement } from '../../plan/rotate/begun.ts'
-import { shownBounds } from '../../plan/rotate/candidates.ts'
-import { endOf, showMinute } from '../../plan/rotate/grace.ts'
 import { leftoverSteps } from '../../plan/rotate/leftovers.ts'
 import type { RotateRequest } from '../../plan/rotate/request.ts'
 import { planRotation } from '../../plan/rotate/rotate.ts'
-import { unguardStep, type Moving } from '../../plan/rotate/moving.ts'
-import type { Retirement, RotationPlan } from '../../plan/rotate/plan.ts'
+import { unguardStep } from '../../plan/rotate/moving.ts'
+import type { RotationPlan } from '../../plan/rotate/plan.ts'
 import { onlySaved } from '../../plan/rotate/saved.ts'
 import { display, type TableName } from '../../sql/names.ts'
-import type { Pace } from '../../pacing/throttle.ts'
-import { removeLeftovers } from '../archive/leftovers.ts'
-import { storeRemovals } from '../archive/removals.ts'
-import { assertRestorable } from '../archive/restorable.ts'
-import { assertNotTooWide } from '../archive/wide-rows.ts'
-import { withTriedStore } from '../archive/with-store.ts'
 import { LOCK_LIMITS, type LockLimits } from '../locks/short-locks.ts'
 import type { EngineOptions } from '../options.ts'
 import { notAsSaved } from '../saved-plan.ts'
 import { asError } from '../many-tables.ts'
-import { withPace } from '../pace.ts'
 import { closedUnknown, readAge, readSituation } from './read-situation.ts'
-import { perform, write, type Looked, type RetireContext } from './partition-step.ts'
+import { perform, write, type Looked } from './partition-step.ts'
 import { savedDifferences } from './saved-rotation.ts'
-import { withDestination } from './destination.ts'
-import { move } from './move.ts'
-import { finishLeftover, retire, watchLeftover, type Retired } from './retire.ts'
 import { oldSnapshotsGone } from '../steps/detach.ts'
 import type { SavedPlan } from '../../plan/language/saved.ts'
 import { watched } from '../watch.ts'
 import type { TableContext } from '../table-context.ts'
 import { note, stopped, trying, type Draft, type SetReport } from './report.ts'
 import { createAll, readmit } from './create.ts'
+import { retireAll } from './retire-all.ts'
 
 /** How long an interrupted detach may delay new partitions. */
 const FINALIZE_MS = 30_000
@@ -105,10 +92,7 @@ async function carryOut(context: TableContext, asked: Asked, lockLimits: LockLim
   ]
   const holdsAccepted = request.accept.includes('hold')
   const retiring = { context, set: situation.set, plan, lockLimits, steps, holdsAccepted }
-  await watchAll({ ...retiring, store: null }, done)
-  const { to } = request
-  if (to === undefined) await archiving(retiring, request, done, (store) => retireAll({ ...retiring, store }, done))
-  else await moveAll({ ...retiring, store: null }, to, toUrl, done)
+  await retireAll(retiring, request, toUrl, done)
   if (done.failed.length === 0) await recordRotated(context.session, context.journalSchema, table)
 }
 
@@ -238,122 +222,5 @@ async function findAges(context: TableContext, asked: Asked, done: Draft): Promi
       await rememberNewest(context.session, context.journalSchema, table, partition, age)
     })
     if (!found) return
-  }
-}
-
-/** Whether there is something to retire that can be. */
-function isDue({ finalize, leftovers, retire }: RotationPlan): boolean {
-  // PostgreSQL detaches no other partition before this one is finished; that it is not has been reported.
-  return finalize.length === 0 && leftovers.length + retire.length > 0
-}
-
-/**
- * Opens the store, if partitions are archived, and tries it before the first of them is detached: an outage then
- * changes nothing.
- */
-async function archiving(
-  { context, plan }: Omit<RetireContext, 'store'>,
-  { archive }: RotateRequest,
-  done: Draft,
-  work: (store: Store | null) => Promise<void>,
-): Promise<void> {
-  if (archive === null) return isDue(plan) ? work(null) : undefined
-  await removeLeftovers(context, 'rotate')
-  await storeRemovals(context, 'rotate')
-  if (!isDue(plan)) return
-  await trying(context, done, `archive in ${archive.uri}`, async () => {
-    await assertRestorable(context.session, plan.table)
-    const partitions = plan.retire.map(({ partition }) => partition.name)
-    await assertNotTooWide(context.session, partitions, archive)
-    await withTriedStore(archive, context.signal, work)
-  })
-}
-
-/** Partitions whose grace period has begun unwatched. */
-async function watchAll(retiring: RetireContext, done: Draft): Promise<void> {
-  for (const watching of retiring.plan.watch)
-    await trying(retiring.context, done, watching.step.title, async () =>
-      note(done, (await watchLeftover(retiring, watching)).lock),
-    )
-}
-
-/** Opens a session on the other server, if there is something to move: an outage then changes nothing. */
-async function moveAll(
-  retiring: RetireContext,
-  server: string,
-  toUrl: Address | undefined,
-  done: Draft,
-): Promise<void> {
-  const { context, plan } = retiring
-  if (!isDue(plan)) return
-  await trying(context, done, `move partitions to ${server}`, async () => {
-    if (toUrl === undefined) throw new UsageError('nothing says how to reach it', 'Pass --to-url.')
-    await withDestination(server, toUrl, context.signal, (destination) =>
-      retireAll(retiring, done, (retirement, moving) => move(retiring, destination, retirement, moving)),
-    )
-  })
-}
-
-type MoveOne = (retirement: Retirement, moving: Moving) => Promise<Retired>
-
-const NEVER_MOVED: MoveOne = () => Promise.reject(new Error('what is moved has a destination'))
-
-async function retireAll(retiring: RetireContext, done: Draft, moveOne = NEVER_MOVED): Promise<void> {
-  const { context, plan } = retiring
-  await withPace(context, [plan.table], async (pace) => {
-    try {
-      await finishLeftovers(retiring, pace, done)
-      await retireExpired(retiring, pace, done, moveOne)
-    } finally {
-      done.pace = pace.summary()
-    }
-  })
-}
-
-async function finishLeftovers(retiring: RetireContext, pace: Pace, done: Draft): Promise<void> {
-  for (const leftover of retiring.plan.leftovers) {
-    await pace.turn(null)
-    await trying(retiring.context, done, leftover.step.title, async () => {
-      const { begun } = leftover
-      const retired = await finishLeftover(retiring, leftover)
-      note(done, retired.lock)
-      done.retired.push({
-        partition: begun.partition,
-        outcome: retired.outcome,
-        ...boundsOf(begun, retiring.plan),
-        rows: begun.estimatedRows,
-        bytes: begun.bytes,
-        receipt: retired.receipt,
-        goesFrom: null,
-      })
-    })
-  }
-}
-
-/** For people. */
-function boundsOf({ bounds }: BegunRetirement, { policy }: RotationPlan): { from: string; to: string } {
-  if (policy === null) return { from: bounds, to: '' }
-  return shownBounds(spanOfBounds(policy.kind, bounds), policy)
-}
-
-async function retireExpired(retiring: RetireContext, pace: Pace, done: Draft, moveOne: MoveOne): Promise<void> {
-  const { context, plan } = retiring
-  for (const retirement of plan.retire) {
-    const { partition, method, shown, rows, bytes, grace, moving } = retirement
-    await pace.turn(null)
-    const going = await trying(context, done, `${method} ${display(partition.name)}`, async () => {
-      const retired = await (moving === null ? retire(retiring, retirement) : moveOne(retirement, moving))
-      note(done, retired.lock)
-      done.retired.push({
-        partition: partition.name,
-        outcome: retired.outcome,
-        ...shown,
-        rows,
-        bytes,
-        receipt: retired.receipt,
-        goesFrom: grace === null ? null : showMinute(endOf(new Date(plan.at), grace, plan.policy)),
-      })
-    })
-    if (!going) return
   }
 }
