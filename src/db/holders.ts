@@ -25,7 +25,8 @@ export interface Holder {
 /**
  * The holders of locks on these tables, as far as this role may see. `pg_locks` can be read by every role; the query
  * and age of other roles' sessions need pg_read_all_stats (docs/postgres-facts.md, Locks). A prepared transaction
- * keeps the virtual id of the session that prepared it, and holds a lock on its own transaction id.
+ * keeps the virtual id of the session that prepared it, and holds a lock on its own transaction id. The oldest come first, and
+ * before them those whose age is hidden.
  */
 export async function readHolders(
   session: ClientBase,
@@ -49,7 +50,7 @@ export async function readHolders(
     left join pg_prepared_xacts p on p.transaction = own.transactionid
     where l.locktype = 'relation' and l.granted and l.pid is distinct from ${exceptPid}
       and l.database = (select oid from pg_database where datname = current_database())
-    order by seconds desc nulls last`,
+    order by seconds desc nulls first`,
   )
 }
 

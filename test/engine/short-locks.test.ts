@@ -39,6 +39,8 @@ interface Holder {
   readonly hold: (client: pg.Client, parts: EventsTable) => Promise<unknown>
   /** How the tool calls it. */
   readonly named: RegExp
+  /** How many attempts may queue behind it; none, if not said. */
+  readonly mostQueued?: number
 }
 
 const HOLDERS: readonly Holder[] = [
@@ -62,6 +64,7 @@ const HOLDERS: readonly Holder[] = [
     who: 'an administrator’s transaction, of which little can be seen',
     hidden: true,
     hold: (client, { events }) => client.query(sql`select from ${quoted(events)} limit 1`),
+    mostQueued: 1, // the first attempt, which begins to count how long it has been there
     named: /pid \d+ \(holder, postgres\), holding AccessShareLock \(its query is hidden from this role\)/,
   },
   {
@@ -73,6 +76,7 @@ const HOLDERS: readonly Holder[] = [
     who: 'an administrator who holds what an autovacuum would hold',
     hidden: true,
     hold: (client, { events }) => client.query(sql`lock table ${quoted(events)} in share update exclusive mode`),
+    mostQueued: Infinity, // it may be an autovacuum, and an attempt would cancel that
     named: /pid \d+ \(holder, postgres\), holding ShareUpdateExclusiveLock/,
   },
 ]
@@ -97,7 +101,7 @@ describe('a conflicting lock', () => {
       expect(failure).toMatchObject({ kind: 'try later', message: expect.stringMatching(holder.named) as string })
       expect(reasons(options.events).join('\n')).toMatch(holder.named)
       const queued = reasons(options.events).filter((reason) => /not granted within lock_timeout/.test(reason))
-      if (!holder.hidden) expect(queued).toEqual([])
+      expect(queued.length, queued.join('\n')).toBeLessThanOrEqual(holder.mostQueued ?? 0)
       expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])
       await client.query('rollback')
       await partition(database.url, written(events), byId, quietly())
