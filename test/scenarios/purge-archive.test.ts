@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { mkdirSync } from 'node:fs'
-import { rename } from 'node:fs/promises'
+import { rename, rm } from 'node:fs/promises'
 import type { PurgeResult } from '../../src/engine/commands/purge.ts'
 import { abandon } from '../../src/engine/runs/runs.ts'
 import type { PurgeRequest } from '../../src/plan/purge/request.ts'
@@ -274,6 +274,24 @@ describe('killed', () => {
       const { removed } = await onlyArchive(name)
       expect(removed).toMatchObject({ archived: 100, deleted: 100 })
     }
+  })
+
+  test('between the rows and their receipt, they are listed and archived anew', async ({ database }) => {
+    const table = await visits(database)
+    const request = archived('anew')
+    await stopBefore('purge', database, table, request)
+    const { receipt } = await onlyArchive('anew')
+    await rm(`${folder.path}/anew/${receipt.id}/receipt.json`)
+    await database.admin(
+      `delete from ebb.step where key = 'archive'; update ebb.archive set receipt_uri = null, receipt_sha256 = null`,
+    )
+    await database.admin(sql`update ${quoted(table)} set id = 600 where id = 6`)
+    await database.admin(sql`insert into ${quoted(table)} values (1200, 'new', 1, now())`)
+    await purgeRows(database, table, request, SMALL)
+    const { removed, ids } = await onlyArchive('anew')
+    expect(ids).toEqual([...multiples(300, 6), 600, 1200])
+    expect(removed).toMatchObject({ archived: 101, deleted: 101, kept: 0 })
+    expect(await idsOf(database, table)).toEqual([])
   })
 
   test('after removal.json, before that is recorded', async ({ database }) => {

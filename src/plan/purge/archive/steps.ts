@@ -69,8 +69,8 @@ function archiveListed(table: TableModel, work: PurgeWork, set: ArchivedSet): Ar
       ...ordered(set),
       rows: [rows],
       sets: keysOf(table.name, set),
-      // What an interrupted archive has listed went with its transaction.
-      preparation: [...work.leaves.map((_, i) => listVersions(work, set, i)), `analyze ${list}`],
+      // An archive that was interrupted before its receipt may have listed versions: its transaction ended before that.
+      preparation: [`truncate ${list}`, ...work.leaves.map((_, i) => listVersions(work, set, i)), `analyze ${list}`],
     },
   }
 }
