@@ -184,19 +184,17 @@ async function runPolicy(
     if (judged.objections.length === 0 && judged.differs) await putInForce(target, policy, inTime(options))
     const { tasks, notNow, closesInMs } = tasksNow(policy, judged, later?.why)
     done.notNow = notNow
-    const window = windowSignal(notNow === null ? closesInMs : null, options.signal)
-    for (const task of tasks) {
-      if (window.aborted) break
-      const given = {
-        ...inTime(optionsOf(task, options)),
-        signal: task.kind === 'rotate' && notNow !== null ? options.signal : window,
+    await withinWindow(notNow === null ? closesInMs : null, options.signal, async (signal) => {
+      for (const task of tasks) {
+        if (signal.aborted) break
+        const given = { ...inTime(optionsOf(task, options)), signal }
+        await trying(`${task.kind === 'stale' ? 'purge' : task.kind} ${display(table)}`, done, async () => {
+          if (task.kind === 'view') return void (done.view = await viewed(target, table, task, judged, given))
+          if (task.kind !== 'rotate') return void done.purged.push(...(await purged(target, table, task, given)))
+          done.rotation = await rotate(target, withAccept(rotationOf(task, judged, notNow), given), given)
+        })
       }
-      await trying(`${task.kind === 'stale' ? 'purge' : task.kind} ${display(table)}`, done, async () => {
-        if (task.kind === 'view') return void (done.view = await viewed(target, table, task, judged, given))
-        if (task.kind !== 'rotate') return void done.purged.push(...(await purged(target, table, task, given)))
-        done.rotation = await rotate(target, withAccept(rotationOf(task, judged, notNow), given), given)
-      })
-    }
+    })
   })
   return { name: policy.name, table, ...done, milliseconds: performance.now() - began }
 }
@@ -213,9 +211,21 @@ function hurried({ lockLimits = LOCK_LIMITS, ...options }: EngineOptions, { most
   return { ...options, waitMs: 0, lockLimits: { ...lockLimits, deadlineMs } }
 }
 
-/** Work ends when its window closes; the next run continues it. */
-function windowSignal(closesInMs: number | null, signal: AbortSignal): AbortSignal {
-  return closesInMs === null ? signal : AbortSignal.any([signal, AbortSignal.timeout(closesInMs)])
+/** Work ends when its window closes, where it has one; the next run continues it. */
+export async function withinWindow(
+  closesInMs: number | null,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  if (closesInMs === null) return work(signal)
+  // Not AbortSignal.timeout(): inside AbortSignal.any() nothing refers to it, and once garbage-collected it never fires.
+  const closed = new AbortController()
+  const timer = setTimeout(() => closed.abort(), closesInMs)
+  try {
+    await work(AbortSignal.any([signal, closed.signal]))
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 async function trying(

@@ -1,12 +1,15 @@
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test as plainTest } from 'vitest'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { expect, onTestFinished, test as plainTest, vi } from 'vitest'
 import { check, run, status, UsageError, type Config } from '../../src/index.ts'
 import { failuresOf, kindOf } from '../../src/policy/outcome.ts'
 import { findPolicies } from '../../src/policy/plan-policies.ts'
-import { runPolicies } from '../../src/policy/run-policies.ts'
-import { describeRetired } from '../../src/policy/describe-run.ts'
+import { runPolicies, withinWindow } from '../../src/policy/run-policies.ts'
+import { describeRetired, describeRun } from '../../src/policy/describe-run.ts'
 import { withLockLimits } from '../../src/policy/policy.ts'
 import { policiesOfProgram } from '../../src/policy/read-config.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -33,6 +36,14 @@ async function sets(database: Database, from: number, to: number): Promise<void>
 async function rowsIn(database: Database, table: string): Promise<number> {
   const { rows } = await database.admin<{ n: number }>(`select count(*)::int as n from ${table}`)
   return rows[0]?.n ?? -1
+}
+
+/** Another run that is at work on a table of this schema. */
+async function anotherRunOn(database: Database, table: string): Promise<void> {
+  const other = await database.session('ebb purge abc123')
+  await other.query(`insert into ebb.lease (schema_name, table_name, token, holder, backend_pid, expires_at)
+    values ('public', '${table}', 7, 'ebb purge abc123', pg_backend_pid(), now() + interval '1 hour')
+    on conflict (schema_name, table_name) do update set holder = excluded.holder, expires_at = excluded.expires_at, token = 7`)
 }
 
 const SET = { partition: { by: 'at', every: 'month', premake: 1 }, keep: '40 days', archive: 'none' }
@@ -211,10 +222,7 @@ test('when the time is up, locks are tried for a while in all, and a wait for an
   await run(database.url, { config: { policies: named }, only: ['set_1'], execute: true })
 
   // The first is waited for, as another run is at work on it; two of the others are locked, and not read either.
-  const other = await database.session('ebb purge abc123')
-  await other.query(`insert into ebb.lease (schema_name, table_name, token, holder, backend_pid, expires_at)
-    values ('public', 'set_1', 7, 'ebb purge abc123', pg_backend_pid(), now() + interval '1 hour')
-    on conflict (schema_name, table_name) do update set holder = excluded.holder, expires_at = excluded.expires_at, token = 7`)
+  await anotherRunOn(database, 'set_1')
   const migration = await database.session('migration')
   await migration.query('begin; lock table public.set_2, public.set_3 in share update exclusive mode')
   const timeIsUp = new AbortController()
@@ -233,6 +241,60 @@ test('when the time is up, locks are tried for a while in all, and a wait for an
   expect(first).toEqual([expect.stringMatching('set_2 within 1 s')])
   expect(second).toEqual([expect.stringMatching('set_3 within 0 s')])
   expect(third).toEqual([])
+})
+
+test('a window that closes ends a wait for another run, and nothing of its policy is begun afterwards', async ({
+  database,
+}) => {
+  await sets(database, 1, 2)
+  const { rows } = await database.admin<{ window: string }>(
+    `select to_char(at - interval '2 hours', 'HH24:MI-') || to_char(at + interval '2 hours', 'HH24:MI') as window
+     from (select now() at time zone 'UTC' as at) x`,
+  )
+  const policy = { ...SET, purge: { where: 'id >= 0' }, wait: '1 minute', pace: { windows: [rows[0]?.window ?? ''] } }
+  const policies = await policiesOfProgram({ policies: { 'public.set_1': policy, 'public.set_2': SET } })
+  await run(database.url, { config: { policies: { 'public.set_1': SET } }, execute: true })
+  await anotherRunOn(database, 'set_1')
+  const closing = spyOnTimers(60 * 60_000)
+  const options = quietly()
+  const found = await findPolicies(database.url, policies, [], options)
+  const report = await runPolicies(database.url, found, new AbortController().signal, {
+    ...options,
+    observer: (event) => event.type === 'waiting' && event.reason.includes('abc123') && closing.fire(),
+  })
+
+  expect(closing.milliseconds).toHaveLength(1)
+  expect(report).toMatchObject({ ended: null, left: [], policies: [{ purged: [], failed: [] }, { failed: [] }] })
+  const [first, second] = report.policies.map((one) => failuresOf(one).map(({ error }) => error.message))
+  expect(first).toEqual(['stopped while rotating public.set_1'])
+  expect(second).toEqual([])
+  expect(describeRun(report, '', false)).toContain('To be continued: public.set_1')
+  expect(kindOf(report)).toBe('try later')
+  expect(await rowsIn(database, 'public.set_1')).toBe(2)
+  expect(await rowsIn(database, 'public.set_2')).toBe(2)
+})
+
+/** Knows the timers that are longer than this, and can let the first of them run out. */
+function spyOnTimers(longerThanMs: number) {
+  const real = globalThis.setTimeout
+  const held: { readonly fire: () => void; readonly ms: number }[] = []
+  const spy = vi.spyOn(globalThis, 'setTimeout').mockImplementation((fire, ms = 0) => {
+    if (ms > longerThanMs) held.push({ fire, ms })
+    return real(fire, ms)
+  })
+  onTestFinished(() => spy.mockRestore())
+  return { milliseconds: held, fire: () => held[0]?.fire() }
+}
+
+plainTest('a window closes although nothing refers to its end, and memory is tidied up meanwhile', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const ended = withinWindow(50, new AbortController().signal, async (signal) => {
+    const collecting = setInterval(collect, 5)
+    await once(signal, 'abort')
+    clearInterval(collecting)
+  })
+  await expect(ended).resolves.toBeUndefined()
 })
 
 test('a view is kept as its policy says, and no command removes rows before the day of a hold', async ({
