@@ -4,10 +4,10 @@
 //   node scripts/check-year.js <folder> [program] [seed]
 //
 // The clock is the server's, so a month passes by the data getting a month older: rows, bounds of partitions, and what is
-// on hold. Each month rows are written, `ebb run` is killed now and then, the config is deployed anew, once with a typing
-// error, and rows of an archive are restored and on hold for a while. Afterwards exactly the rows that have not expired
-// are left, and those and the archived ones are all that were ever written, each once, and the restored ones twice.
-// It reads what `npm run build` has made, for a server of its own.
+// on hold. Each month rows are written, `ebb run` is killed now and then, or the server crashes under it, the config is
+// deployed anew, once with a typing error, and rows of an archive are restored and on hold for a while. Afterwards exactly
+// the rows that have not expired are left, and those and the archived ones are all that were ever written, each once, and
+// the restored ones twice. It reads what `npm run build` has made, for a server of its own.
 
 import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -27,15 +27,22 @@ mkdirSync(archive)
 let restored = 0
 
 const random = mulberry(seed)
-const killed = new Set(Array.from({ length: 4 }, () => Math.floor(random() * MONTHS)))
+const someMonths = (length) => new Set(Array.from({ length }, () => Math.floor(random() * MONTHS)))
+const killed = someMonths(4)
+const crashed = someMonths(4)
+/** How long a run takes here, in milliseconds: that of the last one. */
+let takes = 2000
+/** When the last run was begun, by the server's clock. */
+let lastRun = ''
 
-await withServer(async (create) => {
+await withServer(async (create, server) => {
   const url = await create('year')
   await query(
     url,
     `set timezone = 'UTC';
      create table events (id bigint generated always as identity, at timestamptz not null, primary key (id, at)) partition by range (at);
      create table logs (id bigint generated always as identity primary key, at timestamptz not null, level text not null);
+     create table all_events (id bigint, at timestamptz); create table all_logs (id bigint, at timestamptz, level text);
      do $$ declare m timestamptz := date_trunc('month', now()); begin
        execute format('create table events_first partition of events for values from (%L) to (%L)', m, m + interval '1 month');
      end $$`,
@@ -43,24 +50,31 @@ await withServer(async (create) => {
   for (let month = 0; month < MONTHS; month++) {
     await write(url)
     deploy(month)
-    await scheduled(url, month)
+    await scheduled(url, server, month)
     if (month === 6) await refusesTypo(url, month)
     if (month === 7) restored = await restoreSome(url)
     if (month < MONTHS - 1) await aMonthPasses(url)
   }
   await compare(url)
 })
-console.log(`a year of scheduled runs works: ${killed.size} of ${MONTHS} killed, and nothing lost (seed ${seed})`)
+console.log(
+  `a year of scheduled runs works: of ${MONTHS} months ${killed.size} with a run that was killed, ${crashed.size} with a server that crashed, and nothing lost (seed ${seed})`,
+)
 
+/** Rows of this month; what has been written is also kept in tables that nobody cleans up. */
 async function write(url) {
   await query(
     url,
-    `insert into events (at) select now() - random() * (now() - date_trunc('month', now(), 'UTC')) from generate_series(1, ${ROWS})`,
+    `with new as (insert into events (at)
+       select now() - random() * (now() - date_trunc('month', now(), 'UTC')) from generate_series(1, ${ROWS}) returning *)
+     insert into all_events select id, at from new`,
   )
   await query(
     url,
-    `insert into logs (at, level) select now() - random() * interval '20 days', case when n % 3 = 0 then 'error' else 'debug' end
-     from generate_series(1, ${ROWS}) n`,
+    `with new as (insert into logs (at, level)
+       select now() - random() * interval '20 days', case when n % 3 = 0 then 'error' else 'debug' end
+       from generate_series(1, ${ROWS}) n returning *)
+     insert into all_logs select id, at, level from new`,
   )
 }
 
@@ -80,15 +94,32 @@ function deploy(month, keep = month < 5 ? 'keep: 2 months' : 'keep: 3 months') {
   )
 }
 
-/** As long as it is killed it is started again, as the next night does. */
-async function scheduled(url, month) {
+/** What is killed is started again, as the next night does. */
+async function scheduled(url, server, month) {
   if (killed.has(month)) {
-    const run = ebb(folder, url, ...RUN)
-    await Promise.race([sleep(300 + random() * 1500), run.ended])
+    const run = await runInTheMidst(url)
     run.process.kill('SIGKILL')
     await run.ended
   }
+  if (crashed.has(month)) {
+    const run = await runInTheMidst(url)
+    await server.crash()
+    const { code, printed } = await run.ended
+    await server.restart()
+    // It ends by itself, and asks to be started again.
+    assert.ok([0, 75].includes(code), `ended with ${code} when the server had crashed:\n${printed}`)
+  }
+  ;[{ now: lastRun }] = await query(url, 'select now()::text as now')
+  const began = performance.now()
   await done(folder, url, RUN)
+  takes = performance.now() - began
+}
+
+/** One that is at work, or has just ended. */
+async function runInTheMidst(url) {
+  const run = ebb(folder, url, ...RUN)
+  await Promise.race([sleep(takes * (0.1 + random())), run.ended])
+  return run
 }
 
 async function refusesTypo(url, month) {
@@ -137,23 +168,22 @@ async function aMonthPasses(url) {
        end loop;
      end $$;
      update logs set at = at - interval '1 month';
+     update all_events set at = at - interval '1 month';
+     update all_logs set at = at - interval '1 month';
      update ebb.hold set until = until - interval '1 month'`,
   )
 }
 
 async function compare(url) {
-  const [left] = await query(
+  const endOfMonth = `date_trunc('month', at, 'UTC') + interval '1 month'`
+  assert.deepEqual(await astray(url, 'events', (now) => `${endOfMonth} <= ${now} - interval '3 months'`), [])
+  assert.deepEqual(await astray(url, 'logs', (now) => `level = 'debug' and at < ${now} - interval '45 days'`), [])
+  const [unfinished] = await query(
     url,
-    `select count(*) filter (where date_trunc('month', at, 'UTC') + interval '1 month' <= now() - interval '3 months')::int as expired,
-       count(*)::int as n from events`,
+    `select (select count(*)::int from ebb.archive where receipt_uri is null or removal_at is null) as archives,
+       (select count(*)::int from ebb.run where status = 'running') as runs, (select count(*)::int from ebb.retirement) as retirements`,
   )
-  assert.equal(left.expired, 0, 'what has expired is gone')
-  const [logs] = await query(
-    url,
-    `select count(*)::int as n, count(*) filter (where level = 'debug' and at < now() - interval '45 days')::int as expired,
-       count(*) filter (where level = 'error')::int as errors from logs`,
-  )
-  assert.deepEqual({ expired: logs.expired, errors: logs.errors }, { expired: 0, errors: (MONTHS * ROWS) / 3 })
+  assert.deepEqual(unfinished, { archives: 0, runs: 0, retirements: 0 })
 
   assert.match(await done(folder, url, ['archive', 'list', archive]), /./)
   const { restore } = await libraryOf(folder)
@@ -169,15 +199,25 @@ async function compare(url) {
     for (const { uri } of receipts) await restore(url, { receipt: uri, into, hold: 'none', execute: true })
     const [all] = await query(
       url,
-      `select count(*)::int as n, count(distinct id)::int as ids, coalesce(max(id), 0)::int as last from
-         (select id from ${table} union all select id from ${into}) x`,
+      `select count(*)::int as n, count(distinct id)::int as ids, count(*) filter (where w.id is null)::int as strange from
+         (select id from ${table} union all select id from ${into}) x left join all_${table} w using (id)`,
     )
     assert.deepEqual(
       all,
-      { n: MONTHS * ROWS + (table === 'events' ? restored : 0), ids: MONTHS * ROWS, last: MONTHS * ROWS },
+      { n: MONTHS * ROWS + (table === 'events' ? restored : 0), ids: MONTHS * ROWS, strange: 0 },
       table,
     )
   }
+}
+
+/** Rows that are there and had expired before the last run, and those that are not there and have not expired. */
+async function astray(url, table, expired) {
+  return query(
+    url,
+    `select 'there' as is, * from all_${table} where ${expired(`'${lastRun}'::timestamptz`)} and id in (select id from ${table})
+     union all
+     select 'gone', * from all_${table} where not (${expired('now()')}) and id not in (select id from ${table})`,
+  )
 }
 
 /** A small generator of random numbers, so that a seed tells the whole story. */

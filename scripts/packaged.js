@@ -3,13 +3,14 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import pg from 'pg'
 import { startServer } from '../build/embedded/server.js'
 
 /** Where the package is installed; the project itself counts. */
 export function programIn(folder) {
-  return process.argv[3] ?? join(folder, 'node_modules', 'pg-ebb', 'bin', 'ebb.js')
+  const [, , , program] = process.argv
+  return program === undefined ? join(folder, 'node_modules', 'pg-ebb', 'bin', 'ebb.js') : resolve(program)
 }
 
 /** What programs import. */
@@ -17,7 +18,7 @@ export function libraryOf(folder) {
   return import(join(dirname(programIn(folder)), '..', 'dist', 'index.js'))
 }
 
-/** Starts a server for the time of `work`, which is given a function that creates databases and returns their URLs. */
+/** Starts a server for the time of `work`, which is given a function that creates databases and returns their URLs, and it. */
 export async function withServer(work) {
   const server = await startServer()
   try {
@@ -26,7 +27,7 @@ export async function withServer(work) {
       const url = new URL(server.url)
       url.pathname = `/${name}`
       return url.href
-    })
+    }, server)
   } finally {
     await server.remove()
   }
