@@ -192,7 +192,7 @@ function situation({
         defaultsTake: false,
       },
       predicate,
-      condition: { settings: {}, volatile: [], stable: [], timed: false, unheeded: [] },
+      condition: { settings: {}, volatile: [], stable: [], timed: false, unheeded: [], computedOtherwise: [] },
       keptRows: ROWS * kept,
       taken: new Set(),
       tag: '00000000',

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { objectionsToLooking } from '../../src/plan/purge/objections.ts'
 import { planPurge } from '../../src/plan/purge/purge.ts'
 import { planCascade } from '../../src/plan/references/cascade.ts'
 import { OUR_SETTINGS } from '../../src/sql/condition-settings.ts'
@@ -270,6 +271,15 @@ describe('objections', () => {
     const plan = planOf({ reach: { selectsSome: true, sparesSome: false } }, purgeRequest({ allRows: true }))
 
     expect(codes(plan)).toEqual([])
+  })
+
+  test('a column that a partition computes in another way would mean other rows', () => {
+    const computedOtherwise = [{ column: 'gross', partition: january.name }]
+    const before = { server: server(), journalSchema: 'ebb', table: partitioned, itself: leaf({ oid: '9' }) }
+    const found = objectionsToLooking({ ...before, condition: condition({ computedOtherwise }) }, { noArchive: true })
+
+    expect(found).toMatchObject([{ code: 'computed:public.events_2026_01.gross' }])
+    expect(found[0]?.acceptable).toBe(false)
   })
 
   test('a statement trigger of the partitioned table would not fire; that can be accepted', () => {

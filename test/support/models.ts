@@ -312,7 +312,15 @@ export function sequence(name: string, of: string, overrides: Partial<OwnedSeque
 }
 
 export function condition(overrides: Partial<ConditionFacts> = {}): ConditionFacts {
-  return { settings: OUR_SETTINGS, volatile: [], stable: [], timed: false, unheeded: [], ...overrides }
+  return {
+    settings: OUR_SETTINGS,
+    volatile: [],
+    stable: [],
+    timed: false,
+    unheeded: [],
+    computedOtherwise: [],
+    ...overrides,
+  }
 }
 
 export function predicate(text: string): Predicate {

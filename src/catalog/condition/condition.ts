@@ -9,6 +9,7 @@ import { display, quoted, type TableName } from '../../sql/names.ts'
 import { pointAt, type Predicate } from '../../sql/predicate.ts'
 import { pathOf, type ConditionSettings } from '../../sql/condition-settings.ts'
 import { literal, raw, sql, type Sql } from '../../sql/sql.ts'
+import { readComputedOtherwise, type ComputedOtherwise } from './computed-otherwise.ts'
 import { readConditionSettings } from './condition-settings.ts'
 
 /** What is known of a condition besides the rows that it selects. */
@@ -23,6 +24,7 @@ export interface ConditionFacts {
   readonly timed: boolean
   /** What this role has and Ebb cannot follow, where other rows may be meant by it: `extra_float_digits = 0`. */
   readonly unheeded: readonly string[]
+  readonly computedOtherwise: readonly ComputedOtherwise[]
 }
 
 /** In the transaction that is open. */
@@ -34,9 +36,9 @@ export async function readCondition(
   const settings = await readConditionSettings(session)
   // What Ebb has made depends on no setting; only code of the user's that runs meanwhile may need the path.
   if (predicate === null || predicate.uses === null)
-    return { settings: pathOf(settings), volatile: [], stable: [], timed: false, unheeded: [] }
+    return { settings: pathOf(settings), volatile: [], stable: [], timed: false, unheeded: [], computedOtherwise: [] }
   const { functions, columns, types, operators } = predicate.uses
-  const facts = await readOne<Omit<ConditionFacts, 'settings'>>(
+  const facts = await readOne<Omit<ConditionFacts, 'settings' | 'computedOtherwise'>>(
     session,
     sql`
     with called as (select * from pg_proc where proname = any (${functions}::text[])),
@@ -56,7 +58,7 @@ export async function readCondition(
           when 'standard_conforming_strings' then reset_val = 'off' and ${predicate.written.includes('\\')}
           else false end) as unheeded`,
   )
-  return { settings, ...facts }
+  return { settings, ...facts, computedOtherwise: await readComputedOtherwise(session, table, columns) }
 }
 
 const [DATE_TIME, RANGE, COMPOSITE] = ['D', 'R', 'C'].map((category) => literal(category))

@@ -35,10 +35,22 @@ export function objectionsToLooking(
   if (fundamental.length > 0) return fundamental
   return [
     ...conditionObjections(condition),
+    ...computedOtherwiseObjections(condition),
     ...reservedColumnObjections(table),
     ...rightsObjections(itself, server.role),
     ...(noArchive || archive !== undefined ? [] : [archiveObjection()]),
   ]
+}
+
+/** A purge reads each partition by its own name, where such a column has another value than in the table. */
+function computedOtherwiseObjections({ computedOtherwise }: ConditionFacts): Objection[] {
+  return computedOtherwise.map(({ column, partition }) =>
+    objection(
+      `computed:${display(partition)}.${column}`,
+      `${display(partition)} computes the virtual column ${column} by another expression than the table, so the condition means other rows there`,
+      `Write the expression into the condition instead of ${column}, or give the partition that of the table: alter table only ${quoted(partition).text} alter column ${ident(column).text} set expression as (…);`,
+    ),
+  )
 }
 
 /** What is known without reading the table. */

@@ -26,7 +26,7 @@ export interface Lacking {
 
 /** Plans a restore into a table that does not exist yet. */
 export function planNewTable({ into, to, lacking, ...situation }: NewTable, request: RestoreRequest): RestorePlan {
-  const condition = { settings: {}, volatile: [], stable: [], timed: false, unheeded: [] }
+  const condition = { settings: {}, volatile: [], stable: [], timed: false, unheeded: [], computedOtherwise: [] }
   const rights = { insert: true, update: true, createTemporary: true, rowsHidden: false }
   const place = { table: emptyTable(to.archived, into), set: null, beside: null, taken: new Set<string>() }
   const table = { ...to, ...place, numbers: {}, rights, empty: true, condition }
