@@ -3,6 +3,8 @@
 //   npm run bench:purge                    20,000, 80,000 and 320,000 rows to delete, of tables four times as large
 //   npm run bench:purge -- 80000           another number, or several
 //   npm run bench:purge -- --chart docs/x.svg 80000    with a chart of the largest
+//   npm run bench:purge -- --large 5000000           a table alone, the ways that such a number is compared with
+//   npm run bench:purge -- --unindexed 320 5000000     without an index only: rows to delete, and rows of the child table
 //
 // Three tables: alone; with a child table whose foreign key has an index; and with one whose foreign key has none.
 
@@ -16,10 +18,10 @@ import { barChart } from './bench/chart.js'
 import { onOwnServer, quantile, quietly } from './bench/ground.js'
 import { busyShare, mayTell } from './bench/quiet.js'
 
-const { chart, sizes } = readArguments(process.argv.slice(2))
+const { chart, sizes, large, unindexed } = readArguments(process.argv.slice(2))
 const SHARE = 4
-/** Rows to delete, and rows in all: few, for a foreign key without an index looks through the whole child table for each. */
-const UNINDEXED = [320, 320_000]
+/** Rows to delete, and rows of the child table: few, for a foreign key without an index looks through all of it for each. */
+const UNINDEXED = [320, 640_000]
 const PAGES = [100, 200, 400, 800, 1600]
 const OLD = "created_at < timestamptz '2026-01-01'"
 const INVOICES = { schema: 'public', name: 'invoice' }
@@ -28,9 +30,31 @@ let ground
 let client
 
 function readArguments([...words]) {
+  const only = { chart: null, sizes: [], large: [], unindexed: null }
+  if (words[0] === '--unindexed') return { ...only, unindexed: words.slice(1).map(Number) }
+  if (words[0] === '--large') return { ...only, large: words.slice(1).map(Number) }
   const at = words.indexOf('--chart')
   const [, path] = at === -1 ? [] : words.splice(at, 2)
-  return { chart: path ?? null, sizes: words.length === 0 ? [20_000, 80_000, 320_000] : words.map(Number) }
+  const sizes = words.length === 0 ? [20_000, 80_000, 320_000] : words.map(Number)
+  return { chart: path ?? null, sizes, large: [], unindexed: UNINDEXED }
+}
+
+/** The same rows as `fill` makes, which takes long for so many: made once, and copied for each way. */
+async function fillAgain(rows, total) {
+  const { made } = await ground.one(`select to_regclass('invoice_made') is not null as made`)
+  if (!made) {
+    await fill(rows, total, { child: false })
+    await client.query('alter table invoice rename to invoice_made')
+  }
+  await client.query(`
+    drop table if exists invoice;
+    create table invoice (like invoice_made including defaults including identity);
+    insert into invoice select * from invoice_made;
+    alter table invoice add primary key (id);
+    create index on invoice (created_at);
+    select setval(pg_get_serial_sequence('invoice', 'id'), ${total})`)
+  await client.query('vacuum (analyze) invoice')
+  await client.query('checkpoint')
 }
 
 /** Old rows and new ones in turn, as invoices of many customers are: the old are not a block by themselves. */
@@ -74,7 +98,9 @@ const pages = (size) => () =>
     return rows.length
   })
 
-const purgeRequest = (table) => ({
+const REFERENCE = 'public.invoice_line.invoice_line_invoice_id_fkey'
+
+const purgeRequest = (table, accept = 'unindexed') => ({
   rows: { kind: 'matching', where: OLD },
   orderBy: null,
   allRows: false,
@@ -82,7 +108,7 @@ const purgeRequest = (table) => ({
   noArchive: true,
   cascade: table.child,
   protect: [],
-  accept: table.indexed === false ? ['unindexed:public.invoice_line.invoice_line_invoice_id_fkey'] : [],
+  accept: table.indexed === false ? [`${accept}:${REFERENCE}`] : [],
 })
 
 async function ebbRebuild() {
@@ -91,11 +117,21 @@ async function ebbRebuild() {
   return () => retire(ground.url, { runId }, quietly)
 }
 
+const IDLE_MS = 10_000
+
 const WAYS = {
+  'nothing, for 10 s': () => sleep(IDLE_MS),
   'one DELETE': () => client.query(`delete from invoice where ${OLD}`),
   'soft delete, one UPDATE': () => client.query(`update invoice set deleted_at = now() where ${OLD}`),
   ...Object.fromEntries(PAGES.map((size) => [`pages of ${size}, select then delete`, pages(size)])),
   'ebb purge': (table) => carryOut(ground.url, INVOICES, purge, purgeRequest(table), quietly),
+  'ebb purge, with a helper index': (table) =>
+    carryOut(ground.url, INVOICES, purge, purgeRequest(table, 'helper-index'), quietly),
+  'an index, one DELETE, and drop it': async () => {
+    await client.query('create index concurrently helper on invoice_line (invoice_id)')
+    await WAYS['one DELETE']()
+    await client.query('drop index concurrently helper')
+  },
   'ebb rebuild': ebbRebuild,
   'drop the partition': () => client.query('drop table invoice_old'),
 }
@@ -109,7 +145,8 @@ update invoice set account = account + 1 where id = :n and created_at >= '2026-0
 
 async function tryWay(name, rows, total, table) {
   const way = WAYS[name]
-  await fill(rows, total, { ...table, partitioned: name === 'drop the partition' })
+  if (table.again === true) await fillAgain(rows, total)
+  else await fill(rows, total, { ...table, partitioned: name === 'drop the partition' })
   const { result, latencies } = await ground.underLoad(writersOn(total), async () => {
     const measured = await ground.measure(() => way(table))
     // For a p99 there must be enough of them, however soon it is over.
@@ -137,7 +174,7 @@ function tell(line) {
 }
 
 /** Each way once: a table of it, where the machine was quiet between them. */
-async function tryAll(title, rows, total, table, names = Object.keys(WAYS)) {
+async function tryAll(title, rows, total, table, names) {
   const lines = []
   const busy = [await busyShare()]
   for (const name of names) {
@@ -154,14 +191,24 @@ async function tryAll(title, rows, total, table, names = Object.keys(WAYS)) {
 await onOwnServer(async (its) => {
   ground = its
   client = its.client
-  const withChild = Object.keys(WAYS).filter((name) => !/partition|rebuild/.test(name))
-  const slow = ['one DELETE', 'pages of 100, select then delete', 'ebb purge']
+  const indexed = Object.keys(WAYS).filter((name) => !/index|nothing/.test(name))
+  const withChild = indexed.filter((name) => !/partition|rebuild/.test(name))
+  const slow = ['one DELETE', 'ebb purge', 'an index, one DELETE, and drop it', 'ebb purge, with a helper index']
   for (const rows of sizes) {
-    const lines = await tryAll('A table alone', rows, rows * SHARE, { child: false })
+    const lines = await tryAll('A table alone', rows, rows * SHARE, { child: false }, indexed)
     if (rows === Math.max(...sizes) && chart !== null && lines.length > 0)
       writeFileSync(chart, barChart(`Seconds to get rid of ${rows.toLocaleString('en-US')} rows`, lines))
     await tryAll('With a child table, its foreign key indexed', rows, rows * SHARE, { child: true }, withChild)
   }
-  const [rows, total] = UNINDEXED
-  await tryAll('With a child table, its foreign key not indexed', rows, total, { child: true, indexed: false }, slow)
+  const rounds = ['nothing, for 10 s', 'one DELETE', 'ebb purge', 'pages of 400, select then delete']
+  for (const rows of large) await tryAll('A table alone', rows, rows * SHARE, { child: false, again: true }, rounds)
+  if (unindexed === null) return
+  const [rows, below] = unindexed
+  await tryAll(
+    'With a child table, its foreign key not indexed',
+    rows,
+    below / 2,
+    { child: true, indexed: false },
+    slow,
+  )
 })

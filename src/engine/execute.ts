@@ -8,8 +8,10 @@ import { copyChunks } from './copy/copy.ts'
 import { verify } from './copy/verify.ts'
 import { archiveSet } from './purge/archive/archive-set.ts'
 import { writeRemoval } from './purge/archive/write-removal.ts'
+import { longestBatchMs } from './purge/batch.ts'
 import { check, purgeRows, vacuum } from './purge/run-steps.ts'
 import type { Turns } from './purge/turns.ts'
+import type { PaceOptions } from '../pacing/throttle.ts'
 import { withPace } from './pace.ts'
 import { restoreObjects } from './restore/restore-objects.ts'
 import { IN_RUN } from './steps/errors.ts'
@@ -130,16 +132,26 @@ async function purgeAtPace(step: PurgeStep, context: RunContext): Promise<void> 
   const { table, dependents } = step.work
   const around = dependents.watched?.others.filter((one) => !one.protected) ?? []
   const tables = [table, ...around.map(({ name }) => name)]
-  const leastRows = dependents.scans === true ? LEAST_ROWS_OF_A_SCAN : 1
   const onWorkers = step.work.leaves.some(({ stored }) => stored !== undefined)
-  return atPace(tables, context, (turns) => purgeRows(step, context, turns), { leastRows, onWorkers })
+  const bounds = { ...batchRowsOf(step, context), onWorkers }
+  return atPace(tables, context, (turns) => purgeRows(step, context, turns), bounds)
 }
 
 /**
  * Where each batch reads a table as a whole, because its foreign key has no index: PostgreSQL does the same again for
- * each row, so with this many rows the batches' own scans are a few hundredths of the work.
+ * each row, so with this many rows the batches' own scans are a small part of the work.
  */
 const LEAST_ROWS_OF_A_SCAN = 25
+
+type BatchRows = Pick<PaceOptions, 'leastRows' | 'mostRows'>
+
+/** Then no more than fit into the time of a batch beside its own scans: one that is cancelled has done its work for nothing. */
+function batchRowsOf({ work, lookUpMs }: PurgeStep, { server }: RunContext): BatchRows {
+  if (work.dependents.scans !== true) return {}
+  if (lookUpMs === undefined) return { leastRows: LEAST_ROWS_OF_A_SCAN }
+  const mostRows = Math.max(1, Math.floor(longestBatchMs(server) / 2 / lookUpMs))
+  return { leastRows: Math.min(LEAST_ROWS_OF_A_SCAN, mostRows), mostRows }
+}
 
 function atPace(
   tables: readonly TableName[],

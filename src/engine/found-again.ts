@@ -19,6 +19,7 @@ const UNUSED = new Set([
   'accepted',
   'beside',
   'evidence',
+  'helpers',
   'keyDependents',
   'sendings',
   'settings',

@@ -7,7 +7,7 @@ export async function withPace<T>(
   { target, holder, journalSchema, runId = null, pacing, observer, signal }: MaybeRun,
   tables: readonly TableName[],
   work: (pace: Pace) => Promise<T>,
-  bounds: Pick<PaceOptions, 'leastRows' | 'onWorkers'> = {},
+  bounds: Pick<PaceOptions, 'leastRows' | 'mostRows' | 'onWorkers'> = {},
 ): Promise<T> {
   const pace = await Pace.open({ target, holder, journalSchema, runId, tables, ...pacing, ...bounds, observer, signal })
   try {

@@ -79,11 +79,15 @@ function describeRows({ command, rows }: RunStatusLine): string {
   return rows === null ? '' : `, ${showRows(rows)} ${actionText(command)?.done ?? ''}`
 }
 
-function whatToDo({ id, command, table, status, lastError, refusesFrom, atWork, swapped }: RunStatusLine): string[] {
+function whatToDo(run: RunStatusLine): string[] {
+  const { id, command, table, status, lastError, refusesFrom, helped, atWork, swapped } = run
   if (status !== 'running' || atWork) return []
   return [
     ...(lastError === null ? [] : [`    ${lastError.startsWith('stopped') ? '' : 'stopped by: '}${lastError}`]),
     ...(refusesFrom === null ? [] : [`    until then ${display(table)} rejects rows from ${refusesFrom} on`]),
+    ...(helped.length === 0
+      ? []
+      : [`    until then ${helped.map(display).join(', ')} may have a temporary index, which costs every write`]),
     `    resume: ebb resume ${id} --execute    ${swapped || command === 'purge' || command === 'mark' ? 'stop here' : 'undo'}: ebb abandon ${id} --execute`,
   ]
 }

@@ -22,7 +22,7 @@ export const ABANDON = spec({
     run: RUN,
     leftovers: flag(
       '--leftovers',
-      'instead, remove change captures and bounds that the journal knows no run of; see ebb status',
+      'instead, remove change captures, bounds and helper indexes that the journal knows no run of; see ebb status',
       { property: null },
     ),
     ...EXECUTE,

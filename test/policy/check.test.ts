@@ -19,7 +19,7 @@ const NOTHING: Checked = {
 describe('what is found', () => {
   const RUN = {
     ...{ id: '7', command: 'purge', table: EVENTS, status: 'running' as const, endedAt: null, stepsDone: 1, steps: 2 },
-    ...{ lastError: null, refusesFrom: null, swapped: false, atWork: false, rows: 1000 },
+    ...{ lastError: null, refusesFrom: null, helped: [], swapped: false, atWork: false, rows: 1000 },
   }
   const archive = { id: 'a', command: 'purge', table: EVENTS, runId: null, store: 'file:///a', begunAt: NOW }
   const runs = (run: Partial<Checked['status']['runs'][number]>) => ({

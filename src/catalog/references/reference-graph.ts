@@ -34,6 +34,8 @@ export interface GraphTable {
   readonly estimatedRows: number | null
   readonly mayDelete: boolean
   readonly mayVacuum: boolean
+  /** Its indexes can be created and dropped; unknown in a plan of an earlier version. */
+  readonly mayIndex?: boolean
   /** Rules that rewrite a delete; of a plan of an earlier version nothing is known of them. */
   readonly deleteRules?: readonly string[]
   /** Row-level security hides rows from this role: deleting there is an error then. */
@@ -64,6 +66,8 @@ export interface GraphReference {
   readonly temporal: boolean
   /** A whole, valid index begins with the referring columns. A partial one may serve too: that is found out by trying. */
   readonly indexed: boolean
+  /** Of the referring columns, about; unknown in a plan of an earlier version. */
+  readonly keyBytes?: number
   /** The role may read the columns of both sides. */
   readonly readable: boolean
 }
@@ -119,7 +123,8 @@ const TABLE = `json_build_object(
     else ${ESTIMATED_ROWS('c')} end,
   'mayDelete', has_schema_privilege(s.oid, 'usage') and has_table_privilege(c.oid, 'delete'),
   'deleteRules', array(select r.rulename::text from pg_rewrite r where r.ev_class = c.oid and r.ev_type = '4' and r.ev_enabled <> 'D' order by 1),
-  'mayVacuum', pg_has_role(c.relowner, 'usage'), 'rowsHidden', row_security_active(c.oid),
+  'mayVacuum', pg_has_role(c.relowner, 'usage'),
+  'mayIndex', pg_has_role(c.relowner, 'usage') and has_schema_privilege(s.oid, 'create'), 'rowsHidden', row_security_active(c.oid),
   'published', case when c.relkind = 'r' then ${PUBLISHED('c', 's')} end,
   'disabledConstraints', ${DISABLED_CONSTRAINTS(
     't.tgrelid = c.oid or t.tgrelid in (select relid from pg_partition_tree(c.oid))',
@@ -133,6 +138,8 @@ const REFERENCE = `json_build_object(
   'cannotSetNull', e.confdeltype = 'n' and exists (select from pg_attribute x
     where x.attrelid = e.conrelid and x.attnum = any (coalesce(e.set_columns, e.conkey)) and x.attnotnull),
   'indexed', ${IS_INDEXED('e')},
+  'keyBytes', (select sum(case when x.attlen > 0 then x.attlen else 32 end) from pg_attribute x
+    where x.attrelid = e.conrelid and x.attnum = any (e.conkey)),
   'readable', has_schema_privilege(s.oid, 'usage')
     and (select bool_and(has_column_privilege(e.conrelid, k, 'select')) from unnest(e.conkey) k)
     and (select bool_and(has_column_privilege(e.target, y.attname::text, 'select')) from pg_constraint f, unnest(f.confkey) k,

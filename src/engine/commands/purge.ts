@@ -24,7 +24,7 @@ import { candidatesObjection } from '../../plan/purge/stored.ts'
 import { RECORDING } from '../../plan/purge/set-steps.ts'
 import { rowsOfStale, staleSince, withMatching } from '../../plan/purge/stale.ts'
 import type { PurgeWork } from '../../plan/purge/work.ts'
-import { distinctNames, type TableName } from '../../sql/names.ts'
+import { distinctNames, sameName, type TableName } from '../../sql/names.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import { sql } from '../../sql/sql.ts'
@@ -33,6 +33,8 @@ import { assertStoredAsPlanned, isStoredByCitus, readMatching } from '../purge/c
 import { readGroupCount, readSince } from '../purge/stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from '../purge/candidates/candidate-set.ts'
 import { readHolds } from '../first-look.ts'
+import { nameSuffix } from '../name-suffix.ts'
+import { readLeftHelpersOf } from '../runs/helper-indexes.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
 import { readKeyColumns } from '../purge/candidates/key-columns.ts'
 import { withTriedStore } from '../archive/with-store.ts'
@@ -76,6 +78,9 @@ export const purge: Command<PurgeRequest, PurgePlan, StoredSituation, PurgeResul
   plan: (situation, request) =>
     planPurge({ ...situation, cascade: planCascade(situation.graph, situation.around) }, request),
   verify: verifySituation,
+  // They would be among the indexes that another run copies, or finds changed.
+  others: ({ table, helpers = [] }) =>
+    distinctNames(helpers.map((one) => one.table)).filter((one) => !sameName(one, table)),
   // An incomplete set is an objection.
   knowsOf: ({ command, id }, { rows }) => command === 'candidates' && rows.kind === 'candidates' && id === rows.set,
   nothingToDo,
@@ -173,11 +178,24 @@ async function readSituation(
     const held = await readHeld(planning, cascade, request)
     if (held.length > 0) return new Refusal(refusePurge({ server, table }, request, held))
     const lookUps = await measureLookUps(session, cascade.walked)
+    const helpers = await readHelperFacts(planning, cascade)
     const { archive } = request
     const rows = { table, cascade, settings: condition.settings, ...selected }
     const archiving = archive === undefined ? {} : { archiving: await readArchiving(planning, rows, archive) }
-    return { server, table, itself, condition, graph, around, lookUps, ...archiving, ...selected }
+    return { server, table, itself, condition, graph, around, lookUps, ...helpers, ...archiving, ...selected }
   })
+}
+
+/** Where nothing references the table there are none. */
+async function readHelperFacts(
+  { session, server, options }: Planning,
+  { walked }: Cascade,
+): Promise<Pick<PurgeSituation, 'helpers'>> {
+  if (walked.length === 0) return {}
+  const tables = [...new Set(walked.map(({ from }) => from.oid))]
+  // If the journal may not be read, the plan says so.
+  const left = server.journalUsable ? await readLeftHelpersOf(session, options.journalSchema, tables) : []
+  return { helpers: { tag: nameSuffix(options), left } }
 }
 
 /** Rows of other tables that are on hold, and would be deleted too; those of the table itself are looked for before. */

@@ -1,3 +1,4 @@
+import type { ServerModel } from '../../catalog/server-model.ts'
 import { inOneGo } from '../../db/in-one-go.ts'
 import { readOne } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
@@ -77,6 +78,11 @@ const SHARE_OF_DEADLOCK_TIMEOUT = 0.8
 /** For one row, which cannot be made fewer. */
 const SINGLE_ROW_MS = 60_000
 
+/** How long a batch of several rows may take. */
+export function longestBatchMs({ deadlockTimeoutMs }: Pick<ServerModel, 'deadlockTimeoutMs'>): number {
+  return deadlockTimeoutMs * SHARE_OF_DEADLOCK_TIMEOUT
+}
+
 /** Where batches take place. */
 export interface BatchPlace {
   readonly work: PurgeWork
@@ -92,7 +98,7 @@ export async function runBatch(
 ): Promise<BatchOutcome> {
   const { session, server } = context
   const lockMs = order.manner === 'careful' ? CAREFUL_LOCK_MS : QUICK_LOCK_MS
-  const workMs = order.limit === 1 ? SINGLE_ROW_MS : server.deadlockTimeoutMs * SHARE_OF_DEADLOCK_TIMEOUT
+  const workMs = order.limit === 1 ? SINGLE_ROW_MS : longestBatchMs(server)
   let commit = () => 0
   const action = inTransaction(session, {}, async () => {
     const mode = work.action.kind === 'record' ? 'access share' : 'row exclusive'

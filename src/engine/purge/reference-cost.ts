@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg'
 import { EXPLAIN_ANALYZE, explained } from '../../catalog/explain.ts'
 import { within } from '../../db/savepoint.ts'
 import { oneRowOf, referringRows } from '../../plan/references/cascade-sql.ts'
-import type { LookUpCost } from '../../plan/references/cascade-cost.ts'
+import type { LookUpCost } from '../../plan/references/look-up-cost.ts'
 import type { WalkedReference } from '../../plan/references/graph.ts'
 import { sql } from '../../sql/sql.ts'
 

@@ -68,10 +68,11 @@ const FIRST = '(0,0)'
 async function walkBlocks(purging: Purging, leaf: PurgeLeaf, from: string, index: number): Promise<void> {
   let after = from
   let density = leaf.blocks === 0 ? 0 : leaf.estimatedRows / leaf.blocks
+  const isScanning = purging.work.dependents.scans === true
   while (blockOf(after) < leaf.blocks) {
     const { rows } = await takeTurn(purging)
     const first = blockOf(after)
-    const end = Math.min(leaf.blocks, first + blocksFor(rows, density))
+    const end = Math.min(leaf.blocks, first + (isScanning ? BESIDE_A_SCAN : blocksFor(rows, density)))
     const order: BatchOrder = { leaf, after, upto: `(${end},0)`, limit: rows, manner: mannerOf(purging) }
     const clock = workClock(purging.context.session)
     const done = await walkBatch(purging, {
@@ -81,7 +82,7 @@ async function walkBlocks(purging: Purging, leaf: PurgeLeaf, from: string, index
     after = done.next ?? `(${end},0)`
     const blocks = Math.max(1, blockOf(after) - first)
     density = Math.max(done.outcome.found / blocks, density / 2)
-    settle(purging, done, blocks, clock())
+    settle(purging, done, isScanning ? 0 : blocks, clock())
     purging.progress(index, blockOf(after), purging.tally.rows)
   }
 }
@@ -90,6 +91,9 @@ async function walkBlocks(purging: Purging, leaf: PurgeLeaf, from: string, index
 function blocksFor(rows: number, density: number): number {
   return Math.max(1, Math.round(rows / (density + 1)))
 }
+
+/** Where each batch reads another table as a whole, it looks at as many blocks as it takes to find its rows: 64 MB at most. */
+const BESIDE_A_SCAN = 8_192
 
 /** The estimate of what a block holds at most may be wrong, and then the batch is a few times too long: once. */
 const TOLERANCE = 3

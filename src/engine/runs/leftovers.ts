@@ -5,8 +5,9 @@ import { withSession, type Session, type Target } from '../../db/session.ts'
 import { inSnapshot, inTransaction } from '../../db/transaction.ts'
 import { at } from '../../journal/journal.ts'
 import { planLeftovers, type Leftover } from '../../plan/copy/leftovers.ts'
-import type { OnlineStep, Plan, ShortLockStep } from '../../plan/language/step.ts'
+import type { DropIndexStep, OnlineStep, Plan, ShortLockStep } from '../../plan/language/step.ts'
 import { raw, sql, type Sql } from '../../sql/sql.ts'
+import { readLeftHelpers } from './helper-indexes.ts'
 import { readPatiently } from '../locks/patiently.ts'
 import { LOCK_LIMITS, underShortLocks } from '../locks/short-locks.ts'
 import type { EngineOptions } from '../options.ts'
@@ -14,12 +15,16 @@ import type { EngineOptions } from '../options.ts'
 // What the journal knows nothing of, because its tables were emptied, dropped, or restored without their rows. Change
 // captures go on logging every write, for nobody: they are found by what they are, log, function and sequence of these
 // names in the schema of the journal, and the triggers that call that function. A CHECK that was to prove the bound of a
-// conversion goes on rejecting later rows: it is found by its name.
+// conversion goes on rejecting later rows, and an index that was to help a purge costs every write: they are found by their names.
 
 /** Those of no run that the journal knows; it is not asked for more than that, for it may be incomplete. */
 export async function readLeftovers(session: Session, schema: string): Promise<Leftover[]> {
   const there = await hasRuns(session, schema)
-  return [...(await readCaptures(session, schema, there)), ...(await readBounds(session, schema, there))]
+  return [
+    ...(await readCaptures(session, schema, there)),
+    ...(await readBounds(session, schema, there)),
+    ...(await readHelpers(session, schema, there)),
+  ]
 }
 
 function readCaptures(session: Session, schema: string, there: boolean): Promise<Leftover[]> {
@@ -56,6 +61,11 @@ function knownCapture(schema: string, there: boolean): Sql {
     select from ${at(schema, 'run')} r where r.status in ('running', 'done') and o.name || '_log' in (${logOf('forward')}, ${logOf('back')})))`
 }
 
+async function readHelpers(session: Session, schema: string, there: boolean): Promise<Leftover[]> {
+  const left = await readLeftHelpers(session, schema, there)
+  return left.map(({ table, index }) => ({ kind: 'helper index', name: index, table, logBytes: 0 }))
+}
+
 /** Named as `ebb partition` names them: after the table, which may have been renamed since, and numbered where that was taken. */
 function readBounds(session: Session, schema: string, there: boolean): Promise<Leftover[]> {
   const known = there
@@ -84,20 +94,23 @@ export async function removeLeftovers(target: Target, options: EngineOptions): P
   const plan = await planLeftoversOf(target, options)
   await withSession(target, 'abandon', (session) =>
     withSession(target, 'abandon', async (control) => {
-      for (const step of plan.steps) await remove(step as ShortLockStep | OnlineStep, session, control, options)
+      for (const step of plan.steps) await remove(step as Removal, session, control, options)
     }),
   )
   return plan
 }
 
+type Removal = ShortLockStep | OnlineStep | DropIndexStep
+
 async function remove(
-  step: ShortLockStep | OnlineStep,
+  step: Removal,
   session: Session,
   control: Session,
   { journalSchema, lockLimits = LOCK_LIMITS, observer, signal }: EngineOptions,
 ): Promise<void> {
   const work = async () => void (await session.query(step.statements.join(';\n')))
   if (step.kind === 'online') return inTransaction(session, {}, work)
+  if (step.kind === 'drop index') return work()
   const { deadlockTimeoutMs } = await readServer(control, journalSchema)
   const sessions = { session, pid: await backendPid(session), control, deadlockTimeoutMs }
   const table = step.locks[0]?.table ?? { schema: journalSchema, name: step.key }

@@ -15,7 +15,9 @@ import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
 import type { Hold } from '../../plan/language/hold.ts'
 import { actionText } from '../../plan/purge/action-sql.ts'
 import { goesFrom } from '../../plan/rotate/grace.ts'
-import { sameName, type TableName } from '../../sql/names.ts'
+import { distinctNames, sameName, type TableName } from '../../sql/names.ts'
+import type { PurgePlan } from '../../plan/purge/purge.ts'
+import { dropHelper } from '../../plan/references/helper-index.ts'
 import type { Leftover } from '../../plan/copy/leftovers.ts'
 import { readLeftovers } from './leftovers.ts'
 import { readPatiently } from '../locks/patiently.ts'
@@ -92,6 +94,8 @@ export interface RunStatusLine {
    * abandoned.
    */
   readonly refusesFrom: string | null
+  /** Of an unfinished purge: tables that have a temporary index until it is resumed or abandoned. */
+  readonly helped: readonly TableName[]
   /** Its tables have changed places already: `abandon` would not undo that. */
   readonly swapped: boolean
   /** Whether it is unfinished, and a run is running on its table. */
@@ -183,6 +187,7 @@ async function statusLine(
     endedAt,
     lastError,
     refusesFrom: await refusedFrom(run, done),
+    helped: helpedBy(run, done),
     swapped: SWAPS.some((key) => done.has(key)),
     stepsDone: done.size,
     steps: run.stepCount ?? done.size,
@@ -196,6 +201,12 @@ function isDeleting({ command, plan, format }: Run, done: ReadonlySet<string>): 
   const action = actionText(command)
   if (action === undefined || format !== FORMAT) return action !== undefined
   return presentAction({ command, plan: fromStored(plan) as StorablePlan }, done) === action
+}
+
+function helpedBy({ plan, format, status }: Run, done: ReadonlySet<string>): TableName[] {
+  if (format !== FORMAT || status !== 'running') return []
+  const { helpers = [] } = fromStored(plan) as Partial<PurgePlan>
+  return distinctNames(helpers.filter((one) => !done.has(dropHelper(one).key)).map(({ table }) => table))
 }
 
 /** From the command, while the run is unfinished. */

@@ -94,6 +94,8 @@ export interface VerifyStep extends Described {
 export interface PurgeStep extends Described {
   readonly kind: 'purge'
   readonly work: PurgeWork
+  /** What PostgreSQL's look-ups without an index take for each row, as measured; left out where there are none. */
+  readonly lookUpMs?: number
 }
 
 /** Vacuums or analyses a table, unless another session is doing so. */

@@ -7,6 +7,7 @@ import { archivedSet, cascadeOf, deletionOf, keysOf, type ArchivedSet } from './
 import { abandonedRemoval, dropStep, stepsAfter, stepsBefore } from './archive/steps.ts'
 import { candidateObjections, walkThrough } from './candidate-set.ts'
 import { costObjections, lookUpSeconds } from '../references/cascade-cost.ts'
+import { dropHelper, planHelpers, type HelperIndex } from '../references/helper-index.ts'
 import { dependentsOf } from '../references/dependents.ts'
 import { cascadeObjections } from '../references/cascade-objections.ts'
 import { cascadeLocks, cascadeVacuums } from '../references/cascade-text.ts'
@@ -41,10 +42,14 @@ export interface PurgePlan extends Plan {
   readonly purge: PurgeWork | null
   /** Where rows are archived first: the tables of their keys, and the settings of the archive. */
   readonly archivedKeys?: Pick<RemovalStep, 'sets' | 'settings'>
+  /** Temporary indexes, which are gone when it is done. */
+  readonly helpers?: readonly HelperIndex[]
 }
 
 /** Plans the deletion of the matching rows, batch by batch. Pure. */
-export function planPurge(situation: PurgeSituation, request: PurgeRequest): PurgePlan {
+export function planPurge(facts: PurgeSituation, request: PurgeRequest): PurgePlan {
+  const helpers = planHelpers(facts.cascade, facts.lookUps, request.accept, facts.helpers)
+  const situation = { ...facts, cascade: helpers.cascade }
   const { table, leaves, reach, candidates } = situation
   const reasons = [
     ...purgeObjections(table, leaves, reach, request, situation.server),
@@ -73,18 +78,24 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
   }
   const set = setOf(situation, request, purge)
   const deletion = set === null ? purge : deletionOf(dependingOn(purge, situation, set), set)
+  const vacuums = [
+    ...vacuumSteps(situation, request),
+    ...(request.vacuum ? cascadeVacuums(situation.cascade) : []),
+  ].map((step) => ({ ...step, settings: pathForCode(purge.settings) }))
+  const check = set === null ? checkStep(purge) : checkOf(purge, deletion, set)
   const steps: Step[] = [
+    ...helpers.build,
     ...(set === null ? [] : stepsBefore(table, purge, set, situation.cascade)),
     purgeStep(deletion, situation),
-    ...[...vacuumSteps(situation, request), ...(request.vacuum ? cascadeVacuums(situation.cascade) : [])].map(
-      (step) => ({ ...step, settings: pathForCode(purge.settings) }),
-    ),
-    ...(set === null ? [checkStep(purge)] : [checkOf(purge, deletion, set), ...stepsAfter(table.name, set)]),
+    // Whether rows are referenced is counted at the end as well; the vacuum, which may be long, needs none of them.
+    ...(helpers.indexes.length === 0 ? [...vacuums, check] : [check, ...helpers.indexes.map(dropHelper), ...vacuums]),
+    ...(set === null ? [] : stepsAfter(table.name, set)),
   ]
   assertDistinctKeys(steps)
   const told = { evidence: evidenceOf(situation, chosen, request), notes: notesOn(situation, request) }
   const keys = set === null ? {} : { archivedKeys: { sets: keysOf(table.name, set), settings: set.settings } }
-  return { ...base, ...told, steps, purge: deletion, ...keys }
+  const temporary = helpers.indexes.length === 0 ? {} : { helpers: helpers.indexes }
+  return { ...base, ...told, steps, purge: deletion, ...keys, ...temporary }
 }
 
 function setOf(
@@ -136,10 +147,16 @@ export function refusedPlan(goal: string, { server, table, objections }: Refused
 }
 
 /** Abandoning an unfinished purge: batches are atomic, and their rows do not come back. */
-export function planAbandonPurge(runId: string, table: TableName, { archivedKeys: keys }: PurgePlan): Plan {
+export function planAbandonPurge(
+  runId: string,
+  table: TableName,
+  { archivedKeys: keys, helpers = [] }: PurgePlan,
+): Plan {
   const deleted = 'rows already deleted stay deleted; the others are kept, and nothing else has been changed'
-  if (keys === undefined) return abandonment(runId, table, deleted, [endTheRun('abandon:purge')])
+  const drops = helpers.map(dropHelper)
+  if (keys === undefined) return abandonment(runId, table, deleted, [...drops, endTheRun('abandon:purge')])
   return abandonment(runId, table, `${deleted}; an archive with a receipt stays where it is`, [
+    ...drops,
     abandonedRemoval(keys),
     dropStep(
       'abandon:purge',
@@ -168,7 +185,8 @@ function purgeStep(work: PurgeWork, situation: PurgeSituation): PurgeStep {
   const { cascade, lookUps, leaves } = situation
   const rows = rowsOf(work)
   const known = knownRows(situation)
-  const seconds = secondsOf(work) + lookUpSeconds(cascade, lookUps, rows)
+  const lookingUp = lookUpSeconds(cascade, lookUps, rows)
+  const seconds = secondsOf(work) + lookingUp
   return {
     kind: 'purge',
     key: 'purge',
@@ -181,6 +199,7 @@ function purgeStep(work: PurgeWork, situation: PurgeSituation): PurgeStep {
     cost: known === null ? aboutMatching(leaves) : `${showAbout(known)}, ${showDuration(seconds)} plus pauses`,
     statements: [],
     work,
+    ...(lookingUp > 0 ? { lookUpMs: (lookingUp * 1000) / rows } : {}),
   }
 }
 

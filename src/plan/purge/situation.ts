@@ -6,7 +6,8 @@ import type { ServerModel } from '../../catalog/server-model.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import type { Predicate } from '../../sql/predicate.ts'
 import type { Cascade, CascadeRequest } from '../references/cascade.ts'
-import type { LookUpCost } from '../references/cascade-cost.ts'
+import type { HelperFacts } from '../references/helper-index.ts'
+import type { LookUpCost } from '../references/look-up-cost.ts'
 import type { Archiving } from './archive/archiving.ts'
 import type { CandidateSet } from './candidate-set.ts'
 import { knownMatchingRows, matchingRows } from './matching-rows.ts'
@@ -27,6 +28,8 @@ export interface PurgeSituation {
   readonly cascade: Cascade
   /** The cost of finding the rows that reference one, where no index serves. */
   readonly lookUps: readonly LookUpCost[]
+  /** For helper indexes; without it there are none, as in a plan of an earlier version. */
+  readonly helpers?: HelperFacts
   /** Where the rows are those of a candidate set. */
   readonly candidates?: CandidateSet
   /** Where they are those of groups without activity, which may be too many to count. */

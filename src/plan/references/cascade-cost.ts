@@ -3,49 +3,36 @@ import { display, quoted } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
 import type { Cascade } from './cascade.ts'
 import type { WalkedReference } from './graph.ts'
+import { helperOffer } from './helper-index.ts'
+import { lookUpCost, slowLookUp, type LookUpCost } from './look-up-cost.ts'
 import { shellWord } from '../../text/shell-word.ts'
 import type { Objection } from '../language/step.ts'
 import { NOT_ANALYZED, showAbout, showDuration } from '../../text/units.ts'
 
-/** The cost of finding the rows that reference one row through a foreign key that no index serves. */
-export interface LookUpCost {
-  /** Of the constraint, and the oid of its table. */
-  readonly name: string
-  readonly from: string
-  /** For one row. */
-  readonly milliseconds: number
-  /** The measurement timed out. */
-  readonly atLeast: boolean
-}
-
-/** From here on a look-up is significant beside the cost of deleting a row: it reads some ten thousand rows. */
-const SLOW_MS = 1
-
 /**
- * Foreign keys that make each deleted row expensive.
+ * Foreign keys that make each deleted row expensive, without those that will have an index.
  *
  * @param rows of the root that are to go; null where there are no statistics
  */
 export function costObjections(cascade: Cascade, costs: readonly LookUpCost[], rows: number | null): Objection[] {
   const going = rows === null ? null : estimateGoing(cascade, rows)
   return cascade.walked.flatMap((one) => {
-    const cost = costs.find(({ name, from }) => name === one.reference.name && from === one.from.oid)
-    return cost === undefined || cost.milliseconds < SLOW_MS
-      ? []
-      : [objection(one, cost, going?.get(one.to.oid) ?? rows)]
+    const cost = slowLookUp(one, costs)
+    return cost === undefined ? [] : [objection(one, cost, going?.get(one.to.oid) ?? rows)]
   })
 }
 
 /** The total time of a purge's look-ups, in seconds. A lower bound where a measurement timed out. */
 export function lookUpSeconds(cascade: Cascade, costs: readonly LookUpCost[], rows: number): number {
   const going = estimateGoing(cascade, rows)
-  return cascade.walked.reduce((sum, { reference, from, to, again }) => {
-    const cost = costs.find((one) => one.name === reference.name && one.from === from.oid)
-    return cost === undefined || again ? sum : sum + (cost.milliseconds * (going.get(to.oid) ?? rows)) / 1000
+  return cascade.walked.reduce((sum, one) => {
+    const cost = lookUpCost(one, costs)
+    return cost === undefined || one.again ? sum : sum + (cost.milliseconds * (going.get(one.to.oid) ?? rows)) / 1000
   }, 0)
 }
 
-function objection({ reference, from, to }: WalkedReference, cost: LookUpCost, rows: number | null): Objection {
+function objection(one: WalkedReference, cost: LookUpCost, rows: number | null): Objection {
+  const { reference, from, to } = one
   const columns = reference.pairs.map(({ referring }) => referring)
   const code = `unindexed:${display(from.name)}.${reference.name}`
   return {
@@ -53,7 +40,7 @@ function objection({ reference, from, to }: WalkedReference, cost: LookUpCost, r
     what:
       `no index of ${display(from.name)} begins with ${columns.join(', ')}, so each row deleted from ${display(to.name)} costs ` +
       `${cost.atLeast ? 'more than ' : ''}${showMilliseconds(cost.milliseconds)} (${reference.name}, measured), ${inTotal(cost, rows)}`,
-    fix: `${indexCure(from, columns)} Or accept this with --accept ${shellWord(code)}.`,
+    fix: [indexCure(from, columns), ...helperOffer(one), `Or accept this with --accept ${shellWord(code)}.`].join(' '),
     acceptable: true,
   }
 }

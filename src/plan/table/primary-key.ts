@@ -66,7 +66,7 @@ export function buildUniqueIndex(
     title: `build a unique index on (${columns.join(', ')})`,
     because,
     locks: [{ table, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
-    cost: `${durationFor(rows)}, and about ${showBytes(model.bytes * 1.5)} of disk; it waits for transactions that are older than it`,
+    cost: `${indexingTime(rows)}, and about ${showBytes(model.bytes * 1.5)} of disk; it waits for transactions that are older than it`,
     index: { schema: table.schema, name },
     statements: [
       sql`create unique index concurrently ${ident(name)} on ${quoted(table)} (${list})${include}${storage}${tablespace}`
@@ -75,7 +75,8 @@ export function buildUniqueIndex(
   }
 }
 
-function durationFor(rows: number | null): string {
+/** How long an index of a table of so many rows takes to build, for people. */
+export function indexingTime(rows: number | null): string {
   return rows === null ? NOT_ANALYZED : `about ${showDuration(rows / INDEXED_ROWS_PER_SECOND)} for ${showRows(rows)}`
 }
 
