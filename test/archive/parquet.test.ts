@@ -109,7 +109,11 @@ describe('an object of Parquet', () => {
       `${Array.from({ length: 1600 }, (_, n) => `c${n}`).join(',')}\n${`${'7,'.repeat(1599)}7\n`.repeat(10)}`,
       Array.from({ length: 1600 }, (_, n) => [`c${n}`, 'integer'] as const),
     ],
-    ['many files of rows', `t\n${`${'x'.repeat(999)}\n`.repeat(20_000)}`, [['t', 'text']]],
+    [
+      'many files of rows, which two threads read',
+      `t\n${Array.from({ length: 20_000 }, (_, n) => `${n}${'x'.repeat(999)}\n`).join('')}`,
+      [['t', 'text']],
+    ],
   ] as const)('may have %s', async (_, csv, columns) => {
     const store = new MemoryStore()
     const written = await write(cut(csv, 65_536), { columns, store })
@@ -147,6 +151,20 @@ describe('values that a type does not hold exactly', () => {
     const written = await write(cut(csv, 99), { columns, asText: ['odd'], store })
     expect(await readBack(store, written, parquet('zstd'))).toEqual([csv])
   })
+})
+
+test('what DuckDB does not give back as it was is not stored, encrypted or not', async () => {
+  for (const encryption of [null, OWNER]) {
+    const store = new MemoryStore()
+    // PostgreSQL puts no number into quotes.
+    const writing = write(cut('id\n"1"\n', 9), {
+      columns: [['id', 'bigint']],
+      encoding: parquet('zstd', encryption),
+      store,
+    })
+    await expect(writing).rejects.toThrow('DuckDB does not give back the rows')
+    expect(store.objects.size).toBe(0)
+  }
 })
 
 describe('what stops it leaves no file', () => {

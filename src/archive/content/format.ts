@@ -1,6 +1,7 @@
 import type { Transform } from 'node:stream'
 import type { ArchivedColumn, Encoding } from '../../plan/archive/receipt.ts'
 import type { Step } from './encryption.ts'
+import type { PartMeasures } from './parts.ts'
 
 /**
  * What stands between the rows as PostgreSQL sends them, CSV with a header, and the bytes of an object before
@@ -11,7 +12,12 @@ export interface Format {
   readonly growth: number
   /** @throws {EbbError} if a package that it needs is not installed */
   load(): Promise<void>
-  write(rows: RowsToWrite, encoding: Encoding): Conversion
+  /**
+   * Whether `write` makes the CSV again of what it has written, and compares it with `sent`, what that is when all of it
+   * has come. Then the CSV of an object is proven by its stored bytes.
+   */
+  readonly proves: boolean
+  write(rows: RowsToWrite, encoding: Encoding, sent: () => PartMeasures): Conversion
   /** `whole` is called when all bytes have come, before any of them is trusted; it throws if they are not those of the receipt. */
   read(encoding: Encoding, whole: () => void): Conversion
 }

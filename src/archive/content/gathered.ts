@@ -25,7 +25,8 @@ export class Gathered extends Transform {
   }
 
   private pass(): void {
-    if (this.bytes > 0) this.push(Buffer.concat(this.chunks, this.bytes))
+    const [first] = this.chunks
+    if (first !== undefined) this.push(this.chunks.length === 1 ? first : Buffer.concat(this.chunks, this.bytes))
     this.chunks = []
     this.bytes = 0
   }

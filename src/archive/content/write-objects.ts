@@ -105,7 +105,7 @@ async function writeObject(
   const stored = new Measured()
   const body = new PassThrough()
   const format = FORMATS[encoding.format]
-  const converting = format.write({ columns, asText }, encoding)
+  const converting = format.write({ columns, asText }, encoding, () => part.measures)
   const steps = [...converting.steps, ...encrypter(encoding.encryption), stored, body]
   const flowing = pipeline([part, ...steps] as never, { signal })
   const put = store.put(`${archive}/${name}`, body, { atMost: mostStored(partBytes * format.growth), signal })

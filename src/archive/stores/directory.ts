@@ -17,6 +17,8 @@ import { GuardedStream } from './guarded-stream.ts'
 
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
+/** At a time: each piece is a turn of the event loop. */
+const READ_BYTES = 256 * 1024
 
 /** Objects as files below a directory. */
 export class DirectoryStore implements Store {
@@ -53,7 +55,7 @@ export class DirectoryStore implements Store {
     try {
       const path = join(await this.folderOf(checkName(name)), lastOf(name))
       const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-      return new GuardedStream(file.createReadStream(), (error) => this.told(error, name))
+      return new GuardedStream(file.createReadStream({ highWaterMark: READ_BYTES }), (error) => this.told(error, name))
     } catch (error) {
       throw codeOf(error) === 'ENOENT' && (await this.isThere())
         ? notThere(this.uriOf(name), error)

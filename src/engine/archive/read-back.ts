@@ -1,5 +1,6 @@
 import { addAbortSignal, type Readable } from 'node:stream'
 import { finished } from 'node:stream/promises'
+import { FORMATS } from '../../archive/content/formats.ts'
 import { readObject, readStored } from '../../archive/content/read-object.ts'
 import type { Store } from '../../archive/store.ts'
 import type { ArchivedObject, Encoding } from '../../plan/archive/receipt.ts'
@@ -69,7 +70,8 @@ function reportRest(context: Watched, rows: { readonly stored: number; readonly 
 
 function open({ store, id, encoding }: Place, object: ArchivedObject): Promise<Readable> {
   const name = `${id}/${object.name}`
-  return encoding.encryption === null ? readObject(store, name, object, encoding, []) : readStored(store, name, object)
+  const asStored = encoding.encryption !== null || FORMATS[encoding.format].proves
+  return asStored ? readStored(store, name, object) : readObject(store, name, object, encoding, [])
 }
 
 async function drain(content: Readable, signal: AbortSignal): Promise<void> {

@@ -10,10 +10,18 @@ export function loadDuckDb(): Promise<typeof import('@duckdb/node-api')> {
   return optional(() => import('@duckdb/node-api'), PACKAGE)
 }
 
-/** More is not needed, for a row group is small; DuckDB would take most of the machine. */
+/** More is not needed, for row groups are small; DuckDB would take most of the machine. */
 const MEMORY_MB = 256
 /** But it holds 2,048 values of each column at a time, as text and as what they are, however few rows there are. */
 const MEMORY_MB_PER_COLUMN = 0.32
+
+/** What a DuckDB is for. */
+export interface Work {
+  /** Of the table that it is to write. */
+  readonly columns: number
+  /** Row groups hold a number of rows, which takes little memory: so two threads may work. */
+  readonly narrow: boolean
+}
 
 /** One DuckDB, in memory, that sees one folder and loads no extensions. */
 export class DuckDb {
@@ -25,13 +33,12 @@ export class DuckDb {
     this.connection = connection
   }
 
-  /** @param columns of the table that it is to write */
-  static async open(folder: string, columns: number): Promise<DuckDb> {
+  static async open(folder: string, { columns, narrow }: Work): Promise<DuckDb> {
     const { DuckDBInstance } = await loadDuckDb()
     const instance = await DuckDBInstance.create(':memory:', {
-      // With one thread rows keep their order, though row groups end by size: DuckDB has no other way to have both.
-      threads: '1',
-      preserve_insertion_order: 'false',
+      // Row groups end by size only where the order need not be preserved; with one thread, it is.
+      threads: narrow ? '2' : '1',
+      preserve_insertion_order: String(narrow),
       memory_limit: `${Math.max(MEMORY_MB, Math.ceil(columns * MEMORY_MB_PER_COLUMN))}MB`,
       temp_directory: `${folder}/spilled`,
       autoinstall_known_extensions: 'false',

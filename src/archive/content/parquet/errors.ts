@@ -15,3 +15,10 @@ export function unreadable(why: string): EbbError {
     next: 'Verify the archive: ebb archive verify <receipt>.',
   })
 }
+
+export function notGivenBack(): EbbError {
+  return new EbbError('DuckDB does not give back the rows that it has written as Parquet', {
+    state: 'The archive has no receipt, and nothing has been removed.',
+    next: 'Archive the rows as CSV: --archive-format csv.',
+  })
+}

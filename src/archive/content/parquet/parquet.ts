@@ -1,10 +1,10 @@
+import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { reasonOf } from '../../../db/sqlstate.ts'
 import { typeNamed, type ParquetType } from '../../../plan/archive/parquet/column-types.ts'
 import {
   fileColumns,
   findNotExact,
-  NOT_EXACT,
+  groupRowsOf,
   readHeader,
   readTypes,
   writeFile,
@@ -15,23 +15,25 @@ import type { Encoding } from '../../../plan/archive/receipt.ts'
 import type { Step } from '../encryption.ts'
 import type { Conversion, Format, RowsToWrite } from '../format.ts'
 import { NotExactError } from '../not-exact.ts'
+import type { PartMeasures } from '../parts.ts'
 import { loadDuckDb, type DuckDb } from './duckdb.ts'
-import { unreadable } from './errors.ts'
+import { notGivenBack, unreadable } from './errors.ts'
 import { Scratch, tryScratch } from './scratch.ts'
 import { spool, spoolBytes } from './spool.ts'
 
 // Parquet, by DuckDB: the rows pass through files in a private folder, in neither direction through JavaScript. Whether
-// each value is held exactly is asked while it is written; whether all of it was right shows the digest of the CSV that
-// is made of the file again.
+// each value is held exactly shows the digest of the CSV that is made of the file again, before it is stored: from then
+// on, its bytes prove its rows.
 
 export const PARQUET: Format = {
   // Of a short number eight bytes, in the worst case.
   growth: 2,
+  proves: true,
   async load() {
     await loadDuckDb()
     await tryScratch()
   },
-  write: (rows, encoding) => withScratch((source, scratch) => write(source, scratch, rows, encoding)),
+  write: (rows, encoding, sent) => withScratch((source, scratch) => write(source, scratch, rows, encoding, sent)),
   read: (_encoding, whole) => withScratch((source, scratch) => read(source, scratch, whole)),
 }
 
@@ -45,23 +47,28 @@ async function* write(
   scratch: Scratch,
   { columns, asText }: RowsToWrite,
   { compression, settings }: Encoding,
+  sent: () => PartMeasures,
 ): AsyncGenerator<Uint8Array> {
   const { header, files } = await spool(source, scratch)
-  const to = await scratch.path('rows.parquet')
+  const [to, again] = [await scratch.path('rows.parquet'), await scratch.path('rows.csv')]
   const file = { columns: fileColumns(columns, settings, asText), from: files, to, compression, header }
-  await scratch.withDuckDb(columns.length, (duckdb) => writeExactly(duckdb, file))
+  const work = { columns: columns.length, narrow: groupRowsOf(file) !== null }
+  await scratch.withDuckDb(work, (duckdb) => duckdb.run(writeFile(file)))
+  const digest = await digestOf(await scratch.withDuckDb(work, (duckdb) => makeCsv(duckdb, to, again)), again)
+  if (digest !== sent().sha256) throw await scratch.withDuckDb(work, (duckdb) => whyDifferent(duckdb, file))
   yield* createReadStream(to) as AsyncIterable<Uint8Array>
 }
 
-/** @throws {NotExactError} if a value is not held by the type of its column */
-async function writeExactly(duckdb: DuckDb, file: FileToWrite): Promise<void> {
-  try {
-    await duckdb.run(writeFile(file))
-  } catch (error) {
-    if (!reasonOf(error).includes(NOT_EXACT)) throw error
-    const [[found = []] = []] = (await duckdb.rows(findNotExact(file))) as boolean[][][]
-    throw new NotExactError(file.columns.flatMap(({ name }, i) => (found[i] === true ? [name] : [])))
-  }
+async function whyDifferent(duckdb: DuckDb, file: FileToWrite): Promise<Error> {
+  const [[found = []] = []] = (await duckdb.rows(findNotExact(file))) as boolean[][][]
+  const columns = file.columns.flatMap(({ name }, i) => (found[i] === true ? [name] : []))
+  return columns.length > 0 ? new NotExactError(columns) : notGivenBack()
+}
+
+async function digestOf(header: string, rows: string): Promise<string> {
+  const hash = createHash('sha256').update(header)
+  for await (const chunk of createReadStream(rows) as AsyncIterable<Buffer>) hash.update(chunk)
+  return hash.digest('hex')
 }
 
 async function* read(
@@ -72,13 +79,16 @@ async function* read(
   const [file, rows] = [await scratch.path('rows.parquet'), await scratch.path('rows.csv')]
   await spoolBytes(source, file)
   whole()
-  yield await scratch.withDuckDb(0, async (duckdb) => {
-    const [[header] = []] = await duckdb.rows(readHeader(file))
-    if (typeof header !== 'string') throw unreadable('it has no header of CSV')
-    await duckdb.run(writeRows(file, (await duckdb.rows(readTypes(file))).map(typeOf), rows))
-    return Buffer.from(header)
-  })
+  yield Buffer.from(await scratch.withDuckDb({ columns: 0, narrow: false }, (duckdb) => makeCsv(duckdb, file, rows)))
   yield* createReadStream(rows) as AsyncIterable<Uint8Array>
+}
+
+/** Writes the rows of a file as CSV, and returns its header. */
+async function makeCsv(duckdb: DuckDb, file: string, rows: string): Promise<string> {
+  const [[header] = []] = await duckdb.rows(readHeader(file))
+  if (typeof header !== 'string') throw unreadable('it has no header of CSV')
+  await duckdb.run(writeRows(file, (await duckdb.rows(readTypes(file))).map(typeOf), rows))
+  return header
 }
 
 function typeOf([name]: readonly unknown[]): ParquetType {

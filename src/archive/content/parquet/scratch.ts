@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { reasonOf } from '../../../db/sqlstate.ts'
 import { ArchiveError } from '../../archive-error.ts'
-import { DuckDb } from './duckdb.ts'
+import { DuckDb, type Work } from './duckdb.ts'
 
 /** A private folder for the files of one object, made when it is needed, and the DuckDB that works on them. */
 export class Scratch {
@@ -18,9 +18,9 @@ export class Scratch {
   }
 
   /** Works with a DuckDB: one at a time in the whole process, for each takes its memory. */
-  async withDuckDb<T>(columns: number, work: (duckdb: DuckDb) => Promise<T>): Promise<T> {
+  async withDuckDb<T>(what: Work, work: (duckdb: DuckDb) => Promise<T>): Promise<T> {
     return inTurn(() => {
-      const working = this.openFor(columns, work)
+      const working = this.openFor(what, work)
       this.working = working
       return working
     })
@@ -35,8 +35,8 @@ export class Scratch {
     if (path !== undefined) await rm(path, { recursive: true, force: true, maxRetries: 3 })
   }
 
-  private async openFor<T>(columns: number, work: (duckdb: DuckDb) => Promise<T>): Promise<T> {
-    const duckdb = await DuckDb.open(await this.folder(), columns)
+  private async openFor<T>(what: Work, work: (duckdb: DuckDb) => Promise<T>): Promise<T> {
+    const duckdb = await DuckDb.open(await this.folder(), what)
     try {
       if (this.closed) throw stopped()
       this.duckdb = duckdb

@@ -1,5 +1,5 @@
 import { open, type FileHandle } from 'node:fs/promises'
-import { MOST_ROW_BYTES } from '../../../plan/archive/parquet/statements.ts'
+import { MOST_ROW_BYTES, type SpooledFile } from '../../../plan/archive/parquet/statements.ts'
 import { CsvRecords } from '../csv-records.ts'
 import { rowTooWide } from './errors.ts'
 import { leftOpen } from './left-open.ts'
@@ -17,7 +17,7 @@ const FILE_BYTES = 8 * 2 ** 20
 export async function spool(
   source: AsyncIterable<Uint8Array>,
   scratch: Scratch,
-): Promise<{ readonly header: string; readonly files: readonly string[] }> {
+): Promise<{ readonly header: string; readonly files: readonly SpooledFile[] }> {
   const records = new CsvRecords()
   const header: Uint8Array[] = []
   const files = new Files(scratch)
@@ -35,7 +35,7 @@ export async function spool(
   } finally {
     await files.close()
   }
-  return { header: Buffer.concat(header).toString(), files: files.names }
+  return { header: Buffer.concat(header).toString(), files: files.closed }
 }
 
 /** Writes bytes into one file. */
@@ -49,13 +49,13 @@ export async function spoolBytes(source: AsyncIterable<Uint8Array>, path: string
 }
 
 class Files {
-  readonly names: string[] = []
+  readonly closed: SpooledFile[] = []
   private readonly scratch: Scratch
-  private file: FileHandle | null = null
-  private bytes = 0
+  private file: { readonly path: string; readonly handle: FileHandle; bytes: number; rows: number } | null = null
   /** Of the record that has not ended; of the piece, if one has ended in it. */
   private recordBytes = 0
-  private count = 0
+  /** Records that have ended, the header among them. */
+  private count = 1
 
   constructor(scratch: Scratch) {
     this.scratch = scratch
@@ -63,35 +63,37 @@ class Files {
 
   /** How much more the file takes. */
   get room(): number {
-    return FILE_BYTES - this.bytes
+    return FILE_BYTES - (this.file?.bytes ?? 0)
   }
 
   async write(piece: Uint8Array, { whole, count }: CsvRecords): Promise<void> {
     this.recordBytes = piece.length + (count > this.count ? 0 : this.recordBytes)
-    this.count = count
     if (this.recordBytes > MOST_ROW_BYTES) throw rowTooWide()
-    this.file ??= await this.begin()
-    await this.file.write(piece)
-    this.bytes += piece.length
-    if (this.bytes >= FILE_BYTES && whole) await this.close()
+    const file = (this.file ??= await this.begin())
+    await file.handle.write(piece)
+    file.bytes += piece.length
+    file.rows += count - this.count
+    this.count = count
+    if (file.bytes >= FILE_BYTES && whole) await this.close()
   }
 
   /** Of no rows there is a file, too, which is empty. */
   async end(): Promise<void> {
-    if (this.names.length === 0) this.file = await this.begin()
+    if (this.closed.length === 0) this.file ??= await this.begin()
     await this.close()
   }
 
   async close(): Promise<void> {
     const { file } = this
     this.file = null
-    this.bytes = 0
-    await file?.close()
+    if (file === null) return
+    const { handle, path, bytes, rows } = file
+    this.closed.push({ path, bytes, rows })
+    await handle.close()
   }
 
-  private async begin(): Promise<FileHandle> {
-    const name = await this.scratch.path(`rows-${String(this.names.length + 1).padStart(5, '0')}.csv`)
-    this.names.push(name)
-    return open(name, 'wx', 0o600)
+  private async begin() {
+    const path = await this.scratch.path(`rows-${String(this.closed.length + 1).padStart(5, '0')}.csv`)
+    return { path, handle: await open(path, 'wx', 0o600), bytes: 0, rows: 0 }
   }
 }

@@ -26,10 +26,17 @@ export function fileColumns(
   }))
 }
 
+/** A file of CSV, with as many rows as reach 8 MB. */
+export interface SpooledFile {
+  readonly path: string
+  readonly bytes: number
+  readonly rows: number
+}
+
 export interface FileToWrite {
   readonly columns: readonly FileColumn[]
-  /** CSV without headers: the rows, in the order of the files. */
-  readonly from: readonly string[]
+  /** CSV without headers: the rows, in the order of the files; at least one. */
+  readonly from: readonly SpooledFile[]
   readonly to: string
   readonly compression: Compression
   /** As PostgreSQL has written it. */
@@ -42,26 +49,49 @@ export const MOST_ROW_BYTES = 32 * 2 ** 20
 /** Of the values before compression. A reader has more than one row group in memory, as file, values and text. */
 const ROW_GROUP_BYTES = 4 * 2 ** 20
 
-const CODECS: Readonly<Record<Compression, string>> = { zstd: 'zstd', gzip: 'gzip', none: 'uncompressed' }
+/** What DuckDB reads of a file at a time: all of it. */
+const LEAST_BUFFER_BYTES = 2 ** 20
 
-/** What the statement says of a value that its type does not hold. */
-export const NOT_EXACT = 'ebb: not exact'
+/** At level 1 zstd takes pages of this size faster than at 3, DuckDB's default, and makes them as small. */
+const CODECS: Readonly<Record<Compression, string>> = {
+  zstd: 'zstd, compression_level 1',
+  gzip: 'gzip',
+  none: 'uncompressed',
+}
 
-/** Writes the file, unless a value is not held by its type. */
+/** DuckDB handles so many rows at a time, and row groups are multiples of it. */
+const VECTOR_ROWS = 2048
+/** As DuckDB has it. */
+const MOST_GROUP_ROWS = 60 * VECTOR_ROWS
+/** A file may be larger by so much for its last row. */
+const NARROW_BYTES = 9 * 2 ** 20
+
+/** For each, DuckDB holds some hundred KB for every thread. */
+const MOST_NARROW_COLUMNS = 100
+
+/**
+ * How many rows a row group may have so that it stays small, whichever rows it has: those of one file, or of two. Null
+ * where even the fewest would not, because rows are wide.
+ */
+export function groupRowsOf({ columns, from }: Pick<FileToWrite, 'columns' | 'from'>): number | null {
+  if (columns.length > MOST_NARROW_COLUMNS || from.some(({ bytes }) => bytes > NARROW_BYTES)) return null
+  const rows = Math.min(MOST_GROUP_ROWS, ...from.slice(0, -1).map((file) => file.rows))
+  return rows < VECTOR_ROWS ? null : rows - (rows % VECTOR_ROWS)
+}
+
+/** Writes the file. A value that its type does not hold becomes NULL, or another one. */
 export function writeFile(file: FileToWrite): string {
-  const { columns, to, compression, header } = file
-  const values = columns.map(({ stored, name }, i) => {
-    const exact = `case when c${i} is null or t${i} = c${i} then x${i} else error(${text(NOT_EXACT)}) end`
-    return `${stored === TEXT ? `c${i}` : exact} as ${ident(name).text}`
-  })
+  const { columns, from, to, compression, header } = file
+  const values = columns.map(({ stored, name }, i) => `${stored.read(`c${i}`)} as ${ident(name).text}`)
   const types = Object.fromEntries(columns.map(({ name, type }) => [name, type]))
+  const groupRows = groupRowsOf(file)
   const options = [
     'format parquet',
     `compression ${CODECS[compression]}`,
-    `row_group_size_bytes ${ROW_GROUP_BYTES}`,
+    groupRows === null ? `row_group_size_bytes ${ROW_GROUP_BYTES}` : `row_group_size ${groupRows}`,
     `kv_metadata {${HEADER}: ${text(header)}, postgresql_types: ${text(JSON.stringify(types))}}`,
   ]
-  return `copy (select ${values.join(', ')} from (${tried(file)})) to ${text(to)} (${options.join(', ')})`
+  return `copy (select ${values.join(', ')} from ${readCsv(columns.length, from)}) to ${text(to)} (${options.join(', ')})`
 }
 
 /** Whether each column that is not stored as text has a value that its type does not hold. */
@@ -80,11 +110,12 @@ function tried({ columns, from }: FileToWrite): string {
   return `select *${again.join('')} from (select *${read.join('')} from ${readCsv(columns.length, from)})`
 }
 
-function readCsv(width: number, files: readonly string[]): string {
+function readCsv(width: number, files: readonly SpooledFile[]): string {
   const columns = Array.from({ length: width }, (_, i) => `c${i}: 'VARCHAR'`)
-  return `read_csv([${files.map(text).join(', ')}], columns = {${columns.join(', ')}}, auto_detect = false,
+  const buffer = Math.max(LEAST_BUFFER_BYTES, ...files.map(({ bytes }) => bytes + 1))
+  return `read_csv([${files.map(({ path }) => text(path)).join(', ')}], columns = {${columns.join(', ')}}, auto_detect = false,
     header = false, delim = ',', quote = '"', escape = '"', new_line = '\\n', comment = '', nullstr = '',
-    allow_quoted_nulls = false, parallel = false, max_line_size = ${2 * MOST_ROW_BYTES}, buffer_size = ${2 * MOST_ROW_BYTES})`
+    allow_quoted_nulls = false, parallel = false, max_line_size = ${buffer}, buffer_size = ${buffer})`
 }
 
 /** By which the file knows the header of the CSV. */
