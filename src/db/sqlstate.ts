@@ -115,3 +115,8 @@ export function isConnectionLost(error: unknown): boolean {
   // node-postgres gives these two no code.
   return error instanceof Error && /Connection terminated|Client has encountered a connection error/.test(error.message)
 }
+
+/** It says nothing about the statement: the session was lost, or a table was locked, or it was cancelled. */
+export function isOfTheMoment(error: unknown): boolean {
+  return isConnectionLost(error) || isLockRefused(error) || codeOf(error) === SQLSTATE.queryCanceled
+}

@@ -2,6 +2,7 @@ import { readEventTriggers } from '../catalog/event-triggers.ts'
 import { readPresentTable } from '../catalog/table/read-table.ts'
 import { readOne } from '../db/query.ts'
 import type { Session } from '../db/session.ts'
+import { isOfTheMoment } from '../db/sqlstate.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { EbbError, NOTHING_CHANGED, messageOf } from '../errors.ts'
 import { publish, unpublish } from '../plan/table/definitions.ts'
@@ -62,6 +63,7 @@ async function rehearse(
       throw new Rehearsed()
     })
   } catch (error) {
+    if (isOfTheMoment(error)) throw error
     if (!(error instanceof Rehearsed))
       throw refused(`an event trigger (${by}) refuses what has to be done: ${messageOf(error)}`, error)
   }

@@ -129,6 +129,15 @@ test('rows that stay locked are reported, with the exit code for trying again', 
   expect(out).toMatch(/Matching rows left: 1 row\n +locked by others at every attempt: 1 row;/)
 })
 
+test('a condition is not to blame for a session that ends while it is read', async ({ database }) => {
+  const table = await eventsTable(database)
+  // It is called when the condition is planned.
+  await database.admin(`create function public.ends() returns boolean immutable language plpgsql as
+    $$ begin return pg_terminate_backend(pg_backend_pid()); end $$; alter function public.ends() owner to ebb_owner`)
+  const { code, err } = await ebb(purge(table, database, '--where', 'id > 0 and public.ends()'))
+  expect({ code, isToBlame: err.includes('does not fit') }, err).toEqual({ code: 75, isToBlame: false })
+})
+
 describe('errors are reported before anything is changed', () => {
   test.for<[string, string[], number, RegExp]>([
     [

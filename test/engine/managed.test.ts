@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest'
 import { advise } from '../../src/engine/commands/advise.ts'
 import { inspect } from '../../src/engine/commands/inspect.ts'
-import { quoted, type TableName } from '../../src/sql/names.ts'
+import { display, quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
 import {
   partition,
@@ -16,6 +16,7 @@ import { purgeRequest, purgeRows } from '../support/purging.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { OWNER } from '../support/template.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
+import { ebb } from '../cli/support.ts'
 import { monthlyEvents, planOf, rotateOne } from './rotate-support.ts'
 
 const byMonth = monthly({ by: 'at', keep: null })
@@ -46,6 +47,14 @@ describe('event triggers', () => {
     )
     await expect(carryOut()).rejects.toThrow(/secure\) gives new tables row-level security/)
     await untouched()
+  })
+
+  test('have refused nothing where the session has ended meanwhile', async ({ database }) => {
+    const table = await visits(database)
+    await eventTrigger(database, 'guard', 'ddl_command_end', 'perform pg_terminate_backend(pg_backend_pid());')
+    const words = ['rebuild', display(table), '--keep-all', '--url', database.url, '--execute']
+    const { code, err } = await ebb(words)
+    expect({ code, isRefused: err.includes('refuses') }, err).toEqual({ code: 75, isRefused: false })
   })
 
   test('that refuse functions or triggers are detected beforehand', async ({ database }) => {

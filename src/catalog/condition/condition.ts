@@ -3,7 +3,7 @@ import { takingBack } from '../../db/savepoint.ts'
 import type { Session } from '../../db/session.ts'
 import { readOne } from '../../db/query.ts'
 import { putSession } from '../../db/settings.ts'
-import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { codeOf, isOfTheMoment, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError, messageOf, UsageError } from '../../errors.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { pointAt, type Predicate } from '../../sql/predicate.ts'
@@ -102,6 +102,7 @@ async function estimate(
       return first?.Plan['Plan Rows'] ?? 0
     })
   } catch (error) {
+    if (isOfTheMoment(error)) throw error
     if (codeOf(error) === SQLSTATE.insufficientPrivilege) throw notToBeSeen(table, error)
     throw new UsageError(
       `the condition does not fit ${display(table)}: ${reasonAndPlace(error, condition, [...(EXPLAIN + before.text)].length)}`,

@@ -1,5 +1,5 @@
 import { readOne } from '../../db/query.ts'
-import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
+import { isOfTheMoment } from '../../db/sqlstate.ts'
 import { EbbError, messageOf } from '../../errors.ts'
 import type { DryRunStep } from '../../plan/language/step.ts'
 import { sql } from '../../sql/sql.ts'
@@ -32,17 +32,12 @@ export async function dryRun(step: DryRunStep, { session }: TableContext): Promi
     if ((await twinIndexes(session)) !== before) throw failed('attaching would build an index under lock')
     if (!routines.includes(IMPLIED)) throw failed('attaching would scan the whole table under lock')
   } catch (error) {
-    if (error instanceof EbbError || saysNothing(error)) throw error
+    if (error instanceof EbbError || isOfTheMoment(error)) throw error
     throw failed(messageOf(error), error)
   } finally {
     session.off('notice', listen)
     await session.query('rollback').catch(() => {}) // after a lost connection the server has rolled back
   }
-}
-
-/** Not due to the attach: the session was lost, or the statement was cancelled, or the table was locked. */
-function saysNothing(error: unknown): boolean {
-  return isConnectionLost(error) || isLockRefused(error) || codeOf(error) === SQLSTATE.queryCanceled
 }
 
 async function twinIndexes(session: TableContext['session']): Promise<string> {
