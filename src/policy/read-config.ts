@@ -2,7 +2,8 @@ import { cwd } from 'node:process'
 import { basename } from 'node:path'
 import type { core } from 'zod'
 import { UsageError } from '../errors.ts'
-import { name as schemaName } from '../requests/parsers.ts'
+import { name as schemaName, tableName } from '../requests/parsers.ts'
+import type { WrittenName } from '../sql/parse-name.ts'
 import { nearest } from '../text/nearest.ts'
 import { ConfigFaults } from './config-faults.ts'
 import { configsIn, findConfig, folderOf, readConfigFile } from './config-file.ts'
@@ -71,7 +72,7 @@ async function policiesOf(
   const journalSchema = readJournalSchema(shape, written, faults)
   const names = Object.keys(shape.policies)
   const policies = names.flatMap((name) => readPolicy(new PolicyText(name, shape, folder), { written, faults }) ?? [])
-  noteDoubles(policies, written, faults)
+  noteDoubles(names.flatMap(tableOf), written, faults)
   const hooks = readHooks(shape.hooks, { written, faults })
   faults.throwIfAny(shown)
   const place = (name: string) => {
@@ -171,8 +172,23 @@ function readJournalSchema(
   }
 }
 
+interface Named {
+  readonly name: string
+  readonly table: WrittenName
+}
+
+/** The table of a policy, whatever else is wrong with it. That a name is none is noted where the policy is read. */
+function tableOf(name: string): Named[] {
+  try {
+    return [{ name, table: tableName(name) }]
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    return []
+  }
+}
+
 /** Two policies for one table; without a schema a name may be that of any table of that name, so both need theirs. */
-function noteDoubles(policies: readonly Policy[], written: WrittenConfig, faults: ConfigFaults): void {
+function noteDoubles(policies: readonly Named[], written: WrittenConfig, faults: ConfigFaults): void {
   for (const [i, policy] of policies.entries()) {
     const other = policies.slice(0, i).find(({ table }) => mayBeSame(table, policy.table))
     if (other === undefined) continue
@@ -184,6 +200,6 @@ function noteDoubles(policies: readonly Policy[], written: WrittenConfig, faults
   }
 }
 
-function mayBeSame(a: Policy['table'], b: Policy['table']): boolean {
+function mayBeSame(a: WrittenName, b: WrittenName): boolean {
   return a.name === b.name && (a.schema === null || b.schema === null || a.schema === b.schema)
 }

@@ -178,6 +178,11 @@ polices: {}
     expect(await faultsOf('policies:\n  public.events: { keep: 1 year }\n  events: { keep: 2 years }\n')).toEqual([
       '3:3: events: there are two policies for this table: public.events and events',
     ])
+    // Whatever else is wrong with them.
+    expect(await faultsOf('policies:\n  public.events: { keep: 1 yaer }\n  events: { keep: 2 years }\n')).toEqual([
+      "2:26: public.events: keep: '1 yaer' is not an interval",
+      '3:3: events: there are two policies for this table: public.events and events',
+    ])
     expect(await faultsOf('policies:\n  EVENTS: { keep: 1 year }\n  "\\"events\\"": { keep: 2 years }\n')).toHaveLength(
       1,
     )

@@ -6,7 +6,9 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, onTestFinished, test as plainTest, vi } from 'vitest'
+import { withSession } from '../../src/db/session.ts'
 import { check, run, status, UsageError, type Config } from '../../src/index.ts'
+import { forgetMissing } from '../../src/journal/sets.ts'
 import { failuresOf, kindOf } from '../../src/policy/outcome.ts'
 import { findPolicies } from '../../src/policy/plan-policies.ts'
 import { runPolicies, withinWindow } from '../../src/policy/run-policies.ts'
@@ -215,15 +217,17 @@ test('a window and a budget end the work, and partitions are created all the sam
 test('when the time is up, locks are tried for a while in all, and a wait for another run is over', async ({
   database,
 }) => {
-  await sets(database, 1, 4)
-  const named = Object.fromEntries([1, 2, 3, 4].map((n) => [`public.set_${n}`, SET]))
+  await sets(database, 1, 5)
+  const named = Object.fromEntries([1, 2, 3, 4, 5].map((n) => [`public.set_${n}`, SET]))
   const policies = await policiesOfProgram({ policies: named })
   const asked = quietly({ waitMs: 600_000 })
   const found = await findPolicies(database.url, policies, [], asked)
   await run(database.url, { config: { policies: named }, only: ['set_1'], execute: true })
 
-  // The first is waited for, as another run is at work on it; two of the others are locked, and not read either.
+  // The first is waited for, as another run is at work on it; two of the others are locked, and not read either; on the last
+  // there is another run, too, and it is not waited for.
   await anotherRunOn(database, 'set_1')
+  await anotherRunOn(database, 'set_5')
   const migration = await database.session('migration')
   await migration.query('begin; lock table public.set_2, public.set_3 in share update exclusive mode')
   const timeIsUp = new AbortController()
@@ -234,14 +238,15 @@ test('when the time is up, locks are tried for a while in all, and a wait for an
   const report = await runPolicies(database.url, found, timeIsUp.signal, options, { ofEachMs: 5_000, inAllMs: 900 })
   await migration.query('rollback')
 
-  expect(report).toMatchObject({ ended: 'time is up', left: ['public.set_2', 'public.set_3', 'public.set_4'] })
+  expect(report).toMatchObject({ ended: 'time is up', left: [2, 3, 4, 5].map((n) => `public.set_${n}`) })
   expect(kindOf(report)).toBe('try later')
-  const [, first, second, third] = [...report.policies, ...report.ahead].map((one) =>
+  const [, first, second, third, fourth] = [...report.policies, ...report.ahead].map((one) =>
     failuresOf(one).map(({ error }) => error.message),
   )
   expect(first).toEqual([expect.stringMatching('set_2 within 1 s')])
   expect(second).toEqual([expect.stringMatching('set_3 within 0 s')])
   expect(third).toEqual([])
+  expect(fourth).toEqual([expect.stringMatching('is still running on public.set_5 after 0 s')])
 })
 
 test('a window that closes ends a wait for another run, and nothing of its policy is begun afterwards', async ({
@@ -372,7 +377,13 @@ test('a table that was renamed is no table that was dropped', async ({ database 
   for (const how of [[], ['--execute']]) {
     const all = await ebb(['rotate', '--all', '--no-archive', '--url', database.url, ...how])
     expect(all).toMatchObject({ code: 3, out: expect.stringContaining('or by ebb rotate public.set_one') as string })
+    expect(all.out).not.toContain('no longer exists')
   }
+  // Nor is it forgotten where it is renamed after it was found to be gone.
+  const forgotten = withSession(database.url, 'test', (session) =>
+    forgetMissing(session, 'ebb', { schema: 'public', name: 'set_1' }),
+  )
+  expect(await forgotten).toBe(false)
   expect((await check(database.url)).map(({ code }) => code)).toEqual(['blocked:renamed'])
   expect((await ebb(['status', '--url', database.url])).out).toMatch(/public.set_1 +was renamed to public.set_one/)
 
@@ -387,6 +398,12 @@ test('a table that was renamed is no table that was dropped', async ({ database 
   await database.admin('drop table public.set_one')
   expect(await ebb(['rotate', '--all', '--no-archive', '--execute', '--url', database.url])).toMatchObject({ code: 0 })
   expect((await status(database.url)).sets.map(({ table }) => table.name)).toEqual(['set_2'])
+  // One that was made anew is known by its new OID.
+  await database.admin('drop table public.set_2')
+  await sets(database, 2, 2)
+  await ebb(['rotate', '--all', '--no-archive', '--execute', '--url', database.url])
+  await database.admin('alter table public.set_2 rename to set_two')
+  expect((await check(database.url)).map(({ code }) => code)).toEqual(['blocked:renamed'])
 })
 
 plainTest('each policy has its own limits for locks, where the run is given none', async () => {

@@ -240,7 +240,7 @@ async function lookAtSet(
     const plan = planRotation(situation, request)
     if (thoroughness === 'quick' || !namesPartitions(plan)) return { plan, situation }
   }
-  const missing = notPartitioned(table, request.tables === 'all' ? journalSchema : null)
+  const missing = notPartitioned(table, request.tables === 'all')
   return { plan: refuse(table, null, [missing]), situation: null }
 }
 

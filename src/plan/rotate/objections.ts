@@ -3,7 +3,7 @@ import { displayPosition, type KeyKind, type Position } from '../../grid/key.ts'
 import { displayInterval, type Interval } from '../../grid/interval.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { shellWord } from '../../text/shell-word.ts'
-import { ident, literal, sql } from '../../sql/sql.ts'
+import { ident } from '../../sql/sql.ts'
 import { objection } from '../language/objection.ts'
 import type { RotateRequest } from './request.ts'
 import type { Objection } from '../language/step.ts'
@@ -11,12 +11,12 @@ import type { Objection } from '../language/step.ts'
 // Why a set cannot be rotated, or why its partitions are not retired. The second kind does not affect new partitions:
 // no insert fails because an old partition could not be retired.
 
-export function notPartitioned(name: TableName, registeredIn: string | null): Objection {
-  return registeredIn !== null
+export function notPartitioned(name: TableName, isRegistered: boolean): Objection {
+  return isRegistered
     ? objection(
         'gone',
         `${display(name)}, which is registered in the journal, is no longer a partitioned table`,
-        `If it is to remain one without partitions, remove its registration: ${forgetting(name, registeredIn)}`,
+        `If it is to remain one without partitions, remove its registration: ${forgetting(name)}`,
       )
     : objection(
         'not-partitioned',
@@ -30,13 +30,12 @@ export function renamed(before: TableName, now: TableName): Objection {
   return objection(
     'renamed',
     `${display(before)} was renamed to ${display(now)}: nothing is created ahead for it, and nothing removed from it`,
-    `Rename it back; or name it as it is called now, in the config or by ebb rotate ${display(now)} --keep … --execute, which ends the registration of ${display(before)}. To rotate it no more: ebb rotate --forget ${display(before)} --execute`,
+    `Rename it back; or name it as it is called now, in the config or by ebb rotate ${display(now)} --keep … --execute, which ends the registration of ${display(before)}. To rotate it no more: ${forgetting(before)}`,
   )
 }
 
-function forgetting(name: TableName, journalSchema: string): string {
-  return sql`delete from ${ident(journalSchema, 'partition_set')} where schema_name = ${literal(name.schema)} and table_name = ${literal(name.name)};`
-    .text
+function forgetting(name: TableName): string {
+  return `ebb rotate --forget ${shellWord(display(name))} --execute`
 }
 
 /** A set that cannot be rotated at all, or not by this role. */
@@ -78,11 +77,11 @@ function eachByItself({ partitions }: PartitionedTable): string {
     : ` Its partitions are: ebb rotate ${divided.map(({ name }) => shellWord(display(name))).join(' ')}`
 }
 
-export function policyDiffers(set: PartitionedTable, column: string, journalSchema: string): Objection {
+export function policyDiffers(set: PartitionedTable, column: string): Objection {
   return objection(
     'other-key',
     `the registered policy of ${display(set.name)} is by ${column}, and the table is partitioned by ${set.key?.column ?? 'something else'}`,
-    `It was rebuilt: remove its registration (${forgetting(set.name, journalSchema)}), and run ebb rotate ${display(set.name)} again.`,
+    `It was made anew: remove its registration (${forgetting(set.name)}), and run ebb rotate ${display(set.name)} again.`,
   )
 }
 

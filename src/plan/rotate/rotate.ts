@@ -33,7 +33,7 @@ export function planRotation(situation: RotationSituation, request: RotateReques
   if (unfinished !== null)
     return refuse(set.name, registered, [unfinishedRun(set.name, unfinished.id, unfinished.command)])
   if (registered !== null && registered.column !== set.key?.column)
-    return refuse(set.name, registered, [policyDiffers(set, registered.column, situation.journalSchema)])
+    return refuse(set.name, registered, [policyDiffers(set, registered.column)])
   if (registered !== null)
     return withPolicy(
       situation,
