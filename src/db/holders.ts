@@ -57,10 +57,10 @@ export async function readHolders(
 /** `pid 4711 (psql, bob), idle in transaction for 12 s: select …`. */
 export function describeHolder(holder: Holder): string {
   const age = holder.seconds === null ? '' : ` for ${Math.round(holder.seconds)} s`
-  if (holder.gid !== null)
-    return `prepared transaction ${JSON.stringify(holder.gid)}${age} on ${display(holder.table)} (end it with commit prepared or rollback prepared)`
-  const who = [holder.application, holder.user].filter((part) => part !== null && part !== '').join(', ')
   const node = holder.node === undefined ? '' : ` on ${holder.node}`
+  if (holder.gid !== null)
+    return `prepared transaction ${JSON.stringify(holder.gid)}${age} on ${display(holder.table)}${node} (${howItEnds(holder)})`
+  const who = [holder.application, holder.user].filter((part) => part !== null && part !== '').join(', ')
   const pid = `pid ${holder.pid}${node}${who === '' ? '' : ` (${who})`}`
   if (isAntiWraparound(holder)) return `${pid}, an autovacuum to prevent wraparound${age}, which has to finish`
   if (holder.backend === 'autovacuum worker') return `${pid}, an autovacuum${age}`
@@ -69,6 +69,12 @@ export function describeHolder(holder: Holder): string {
     ? `holding ${holder.mode} (its query is hidden from this role)`
     : `${holder.state}${age}: ${holder.query}`
   return `${pid}, ${doing}`
+}
+
+/** What Citus has prepared on a node before its coordinator was lost, it ends by itself. */
+function howItEnds({ node, gid }: Holder): string {
+  if (node !== undefined && gid?.startsWith('citus_') === true) return 'Citus ends it by itself, within a minute'
+  return 'end it with commit prepared or rollback prepared'
 }
 
 function isAntiWraparound({ backend, query }: Holder): boolean {

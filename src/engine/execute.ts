@@ -112,7 +112,8 @@ async function perform(
     case 'removal':
       return recordAfter(writeRemoval(step, context), context, hooks)
     case 'move':
-      throw new Error('partitions are moved by rotations, which are no runs')
+    case 'rewrite':
+      throw new Error('partitions are moved and rewritten by rotations, which are no runs')
     case 'restore':
       return restoreObjects(step, context, hooks)
     case 'dry run':

@@ -12,7 +12,8 @@ import { at } from './journal.ts'
 
 // What rotate has done, is about to do, and has learned about the partitions of a set.
 
-export type RotationAction = 'created' | 'detached' | 'dropped' | 'truncated' | 'moved' | 'finalized' | 'reattached'
+export type RotationAction =
+  'created' | 'detached' | 'dropped' | 'truncated' | 'moved' | 'rewritten' | 'finalized' | 'reattached'
 
 /** A partition that was created or removed. */
 export interface RotationEntry {
@@ -79,6 +80,18 @@ export async function moveToken(session: ClientBase, schema: string, oid: string
   return token
 }
 
+/** What a partition is copied into; in the transaction that makes it. */
+export async function recordCopy(session: ClientBase, schema: string, oid: string, copied: TableName): Promise<void> {
+  await session.query(sql`
+    update ${at(schema, 'retirement')} set copy_oid = to_regclass(${quoted(copied).text}) where partition_oid = ${oid}`)
+}
+
+/** That its copy has taken its place; in the transaction that exchanges them. */
+export async function recordExchanged(session: ClientBase, schema: string, oid: string): Promise<void> {
+  await session.query(sql`
+    update ${at(schema, 'retirement')} set copy_oid = null, detached_at = clock_timestamp() where partition_oid = ${oid}`)
+}
+
 /** Whether a watched relation has been written to. Under a lock that keeps writers away, it stays so. */
 export async function isWritten(session: ClientBase, schema: string, oid: string): Promise<boolean> {
   const marks = await readAll(
@@ -123,6 +136,11 @@ export async function begunRetirementOf(
   return begun.find(({ state }) => state === 'detached' || state === 'renamed')
 }
 
+/** That of a partition, wherever it is. */
+export async function begunRetirementsOf(session: ClientBase, schema: string, oid: string): Promise<BegunRetirement[]> {
+  return readBegun(session, schema, sql`r.partition_oid = ${oid}`)
+}
+
 /** Those of all tables. */
 export async function allBegunRetirements(session: ClientBase, schema: string): Promise<BegunRetirement[]> {
   return readBegun(session, schema, sql`true`)
@@ -155,6 +173,9 @@ async function readBegun(session: ClientBase, schema: string, condition: Sql): P
         when (p.relname, n.nspname) <> (r.partition_name, r.partition_schema) then 'renamed' else 'detached' end as state,
       not exists (select from (select p.oid as relid union select relid from pg_partition_tree(p.oid)) l
         where not exists (select from pg_trigger g where g.tgrelid = l.relid and g.tgname = ${WRITE_TRIGGER} and g.tgenabled = 'A')) as watched,
+      r.method = 'columnar' and to_jsonb(r) ->> 'detached_at' is not null as replaced,
+      (select json_build_object('oid', o.oid::text, 'name', json_build_object('schema', q.nspname, 'name', o.relname)) from pg_class o join pg_namespace q on q.oid = o.relnamespace
+        where o.oid = (to_jsonb(r) ->> 'copy_oid')::oid and not o.relispartition) as copy,
       ${written} as written, coalesce(p.relkind = 'p', false) as divided,
       exists (select from pg_constraint k where k.conrelid = p.oid and k.contype = 'c' and k.convalidated
         and pg_get_constraintdef(k.oid) = to_jsonb(r) ->> 'bounds_check') as "provesBounds",

@@ -91,8 +91,8 @@ function reader(text: PolicyText, note: Note): Read {
 }
 
 function rotation(read: Read, text: PolicyText): Task | null {
-  // Of partitions that are only detached, or moved, nothing is archived: the archive is for what other sections remove.
-  const isKept = ['detach', 'move'].some((how) => text.value('retire', null) === how)
+  // Of partitions that are only detached, moved or rewritten, nothing is archived: the archive is for what other sections remove.
+  const isKept = ['detach', 'move', 'columnar'].some((how) => text.value('retire', null) === how)
   const detached = isKept && (text.has('purge') || text.has('stale'))
   const besides = sharedBy(ROTATE.options).filter(({ property }) => !(detached && OF_ARCHIVES.includes(property ?? '')))
   const found = read(ROTATE, null, besides)

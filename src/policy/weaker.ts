@@ -66,8 +66,8 @@ export function isHeld({ until }: Pick<HoldUntil, 'until'>, now: bigint): boolea
 
 const CALENDAR = { kind: 'timestamptz', timezone: 'UTC' } as const
 
-/** What can still be looked at afterwards comes first. */
-const HARSHER: readonly Retire[] = ['move', 'detach', 'drop']
+/** What stays in the table comes first, then what can still be looked at afterwards. */
+const HARSHER: readonly Retire[] = ['columnar', 'move', 'detach', 'drop']
 
 function harsherRetire(table: string, retire: Retire | null, inForce: Retire | null): Objection[] {
   const rank = (one: Retire) => HARSHER.indexOf(one === 'truncate' ? 'drop' : one)

@@ -17,7 +17,7 @@ export function samplesOfRotation({ sets, retired }: RotationReport): Sample[] {
 function samplesOfSet({ table, plan, created, retired, failed }: SetReport): Sample[] {
   return [
     partitions(table, 'created', created.length),
-    ...(['dropped', 'detached', 'truncated', 'moved'] as const).map((outcome) =>
+    ...(['dropped', 'detached', 'truncated', 'moved', 'rewritten'] as const).map((outcome) =>
       partitions(table, outcome, retired.filter((one) => one.outcome === outcome).length),
     ),
     failure(table, failed.length + (plan?.objections.length ?? 0)),

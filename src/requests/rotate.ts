@@ -22,8 +22,8 @@ export const ROTATE = spec({
     keep: option('--keep <interval>', 'retention period, instead of the registered one', interval),
     retire: defaulted(
       '--retire <how>',
-      'what to do with expired partitions: drop, detach, truncate, or move to another server (--to)',
-      oneOf('a way to retire a partition', 'drop', 'detach', 'truncate', 'move'),
+      'what to do with expired partitions: drop, detach, truncate, move to another server (--to), or keep them as columnar ones of Citus',
+      oneOf('a way to retire a partition', 'drop', 'detach', 'truncate', 'move', 'columnar'),
       'drop',
     ),
     ...TO,
@@ -62,7 +62,7 @@ export const ROTATE = spec({
     given.needs('hive', 'archive')
     if (given.has('grace') && retire !== undefined && retire !== 'drop')
       given.refuse('grace', `nothing is dropped with ${given.spell('retire', retire)}`, 'Omit one of them.')
-    if (given.has('archive') && (retire === 'detach' || retire === 'move'))
+    if (given.has('archive') && retire !== undefined && !['drop', 'truncate'].includes(retire))
       given.refuse(
         'archive',
         `nothing is removed with ${given.spell('retire', retire)}`,

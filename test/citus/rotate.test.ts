@@ -2,45 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, inject } from 'vitest'
 import { withSession } from '../../src/db/session.ts'
 import { planRotations, rotate } from '../../src/engine/commands/rotate.ts'
-import type { SetReport } from '../../src/engine/commands/rotate.ts'
 import { LOCK_LIMITS, underShortLocks, type ShortLocks } from '../../src/engine/locks/short-locks.ts'
-import type { Event } from '../../src/events.ts'
-import { request } from '../engine/rotate-support.ts'
 import { citusTest as test, type Cluster } from '../support/citus.ts'
 import { Machine } from '../support/machine.ts'
 import { quietly } from '../support/tool.ts'
 import { until } from '../support/until.ts'
+import { asked, events, isWaitingFor, rotateEvents } from './rotating.ts'
 
-// On a real Citus: EBB_TEST_CITUS_URL. Months as offsets from the present one.
-
-const EXPIRED = { keep: '2 months' } as const
-
-async function events(cluster: Cluster, from = -5, to = 1): Promise<void> {
-  await cluster.admin(
-    'create table events (tenant_id int not null, at timestamptz not null, v text) partition by range (at)',
-  )
-  const months = await cluster.admin<{ n: number; a: string; b: string }>(
-    `select n, (date_trunc('month', now() at time zone 'UTC') + make_interval(months => n))::text || '+00' as a,
-       (date_trunc('month', now() at time zone 'UTC') + make_interval(months => n + 1))::text || '+00' as b from generate_series(${from}, ${to}) n`,
-  )
-  for (const { n, a, b } of months)
-    await cluster.admin(`create table events_${n - from} partition of events for values from ('${a}') to ('${b}')`)
-  await cluster.admin('set citus.shard_count = 8')
-  await cluster.admin(`select create_distributed_table('events', 'tenant_id')`)
-  for (const { n, a } of months.filter(({ n }) => n <= 0))
-    await cluster.admin(
-      `insert into events select i % 40, timestamptz '${a}', 'x' from generate_series(1, 400 + ${n}) i`,
-    )
-}
-
-function asked(cluster: Cluster, more: Parameters<typeof request>[0] = {}) {
-  return request({ tables: [cluster.table('events')], ...EXPIRED, ...more })
-}
-
-async function rotateEvents(cluster: Cluster, more: Parameters<typeof request>[0] = {}): Promise<SetReport> {
-  const { sets } = await rotate(cluster.url, asked(cluster, more), quietly({ journalSchema: cluster.journalSchema }))
-  return sets[0]!
-}
+// On a real Citus: EBB_TEST_CITUS_URL.
 
 async function countsOf(cluster: Cluster) {
   const [row] = await cluster.admin<{ rows: string; partitions: number; shards: number }>(
@@ -181,7 +150,3 @@ describe('a distributed partitioned set', () => {
     await machine.end()
   })
 })
-
-function isWaitingFor(events: readonly Event[], what: RegExp): boolean {
-  return events.some((event) => event.type === 'waiting' && what.test(event.reason))
-}

@@ -107,6 +107,12 @@ describe('a set by month', () => {
     expect((await database.admin('select from ebb.retirement')).rows).toEqual([])
   })
 
+  test('are not rewritten in columns where nothing can store them so', async ({ database }) => {
+    const table = await monthlyEvents(database, -6, 1)
+    const { objections, retire } = await planOf(database, table, { keep: '3 months', retire: 'columnar' })
+    expect([objections.map(({ code }) => code), retire]).toEqual([['columnar-missing'], []])
+  })
+
   test('truncated partitions stay attached', async ({ database }) => {
     const table = await monthlyEvents(database, -4, 1)
     const asked = { keep: '3 months', retire: 'truncate' } as const

@@ -95,6 +95,8 @@ function begunOf({ oid, name, boundsText }: (typeof YEAR)[number]): BegunRetirem
     estimatedRows: 1,
     grace: null,
     state: 'detached',
+    replaced: false,
+    copy: null,
     divided: false,
     detachedAt: new Date('2026-06-15T00:00:00Z'),
     watched: false,

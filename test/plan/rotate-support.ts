@@ -40,6 +40,7 @@ export function partition(
     oid: `oid of ${name}`,
     name: { schema: 'public', name },
     kind: 'table',
+    columnar: false,
     isDefault: false,
     detachPending: false,
     range: { from: place(from), to: place(to), fromText: fromText_, toText, toIsExact: true },

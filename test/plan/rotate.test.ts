@@ -484,6 +484,8 @@ describe('a partition detached by an interrupted rotation', () => {
     estimatedRows: 10,
     grace: null,
     state: 'detached',
+    replaced: false,
+    copy: null,
     called: { schema: 'public', name: 'p_old' },
     detachedAt: new Date('2026-06-10T10:00:00Z'),
     divided: false,

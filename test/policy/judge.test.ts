@@ -41,6 +41,7 @@ describe('a policy that keeps less than what is in force', () => {
     ['a shorter keep', SET, { ...SET, keep: '9 days' }, 'shorter-keep'],
     ['a shorter grace', { ...DROP, grace: '7 days' }, { ...DROP, grace: '1 hour' }, 'shorter-grace'],
     ['a hold that ends earlier', { hold: { until: '2027-06-01' } }, { hold: { until: '2027-01-01' } }, 'shorter-hold'],
+    ['detach instead of columnar', { ...SET, retire: 'columnar' }, SET, 'harsher-retire'],
     ['drop instead of detach', SET, { ...SET, retire: 'drop', archive: './a' }, 'harsher-retire'],
     ['truncate instead of detach', SET, { ...SET, retire: 'truncate', archive: './a' }, 'harsher-retire'],
     [

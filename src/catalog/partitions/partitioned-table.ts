@@ -62,6 +62,8 @@ export interface Partition {
   readonly oid: string
   readonly name: TableName
   readonly kind: 'table' | 'partitioned' | 'foreign'
+  /** Stored by Citus’ access method: rows can be added, and neither updated nor deleted. */
+  readonly columnar: boolean
   readonly isDefault: boolean
   /** What an interrupted `detach … concurrently` leaves: its rows cannot be seen through the parent any more. */
   readonly detachPending: boolean

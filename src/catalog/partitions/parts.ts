@@ -68,7 +68,7 @@ export const EMPTY = `case p.relkind when 'p'
 const FIELDS = (
   size: string,
 ) => `'oid', p.oid::text, 'name', ${RELATION_NAME('pn', 'p')}, 'kind', case p.relkind when 'p' then 'partitioned' when 'f' then 'foreign' else 'table' end,
-    'detachPending', h.inhdetachpending, 'boundsText', pg_get_expr(p.relpartbound, p.oid),
+    'columnar', exists (select from pg_am m where m.oid = p.relam and m.amname = 'columnar'), 'detachPending', h.inhdetachpending, 'boundsText', pg_get_expr(p.relpartbound, p.oid),
     'estimatedRows', ${ESTIMATED_ROWS('p')}, 'bytes', ${size}, 'empty', ${EMPTY},
     'actAsOwner', pg_has_role(current_user, p.relowner, 'usage'), 'tablespace', (select spcname from pg_tablespace where oid = p.reltablespace),
     'options', to_json(array(select unnest(p.reloptions) union all select 'toast.' || unnest(x.reloptions) from pg_class x where x.oid = p.reltoastrelid)),

@@ -235,6 +235,7 @@ async function lookAtSet(
       moment: options.now,
       onlyLooks: options.onlyLooks,
       to: request.to,
+      columnar: request.retire === 'columnar',
     })
     if (situation === undefined) break
     const plan = planRotation(situation, request)

@@ -24,20 +24,20 @@ export async function takeLocksOnAllNodes(
   ]
   for (const statement of before) await session.query(statement)
   attempt.asking()
-  for (const statement of acquire) await lockOnAllNodes(session, statement)
+  for (const statement of acquire) await refusedOnNodes(session, () => session.query(statement))
   await session.query(`set local statement_timeout = ${workMs}`)
   attempt.holding()
 }
 
 /** A lock that a worker does not grant is XX000, "failure on connection marked as essential"; why is in a warning before it. */
-async function lockOnAllNodes(session: Session, statement: string): Promise<void> {
+export async function refusedOnNodes(session: Session, work: () => Promise<unknown>): Promise<void> {
   let refused: unknown
   const listen = (notice: NoticeMessage) => {
     if (isLockRefused(notice)) refused = notice
   }
   session.on('notice', listen)
   try {
-    await session.query(statement)
+    await work()
   } catch (error) {
     throw refused === undefined
       ? error

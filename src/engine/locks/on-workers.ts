@@ -32,8 +32,10 @@ function onWorker(tables: readonly TableName[]): string {
     select coalesce(json_agg(json_build_object('transaction', l.virtualtransaction, 'pid', l.pid, 'mode', l.mode,
         'table', json_build_object('schema', r.schema, 'name', r.name), 'application', a.application_name, 'user', a.usename,
         'backend', a.backend_type, 'state', a.state, 'query', left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120),
-        'seconds', extract(epoch from clock_timestamp() - a.xact_start)::float8, 'gid', null)), '[]')
+        'seconds', extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared))::float8, 'gid', p.gid)), '[]')
     from pg_locks l join r on r.oid = l.relation left join pg_stat_activity a on a.pid = l.pid
-    where l.locktype = 'relation' and l.granted and l.pid <> pg_backend_pid()
+      left join pg_locks own on l.pid is null and own.pid is null and own.locktype = 'transactionid' and own.granted and own.virtualtransaction = l.virtualtransaction
+      left join pg_prepared_xacts p on p.transaction = own.transactionid
+    where l.locktype = 'relation' and l.granted and l.pid is distinct from pg_backend_pid()
       and l.database = (select oid from pg_database where datname = current_database())`
 }

@@ -10,7 +10,7 @@ import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { Attempt } from './attempt.ts'
 import { InTheWay } from './in-the-way.ts'
-import { takeLocksOnAllNodes } from './on-all-nodes.ts'
+import { refusedOnNodes, takeLocksOnAllNodes } from './on-all-nodes.ts'
 import { Standstill } from './standstill.ts'
 import { waitUntilGone } from './wait-until-gone.ts'
 
@@ -93,7 +93,7 @@ export async function underShortLocks(
     try {
       await inTransaction(sessions.session, {}, async () => {
         await takeLocks(sessions, locks, lockLimits, attempt)
-        await work()
+        await (locks.onAllNodes === true ? refusedOnNodes(sessions.session, work) : work())
         attempt.committing(control)
       })
     } catch (error) {

@@ -21,6 +21,7 @@ import { onServer, type Destination } from './destination.ts'
 import { isNotHeld, perform, performOther, write, type RetireContext } from './partition-step.ts'
 import { stillAsPlanned, youngest, type Retired } from './retire.ts'
 import { isAsArchived, readSeal } from './seal.ts'
+import { copyingAgain, WrittenError } from './written.ts'
 
 // Moves one partition to another server. Invariants:
 //
@@ -34,40 +35,14 @@ import { isAsArchived, readSeal } from './seal.ts'
 //     replaced. What is in use by this or another database never has one.
 //   - Nothing waits for the other server while a lock is held.
 
-/** How often one partition is copied in a rotation while others write to it. */
-const MOST_COPIES = 3
-
 /** Moves one partition. */
-export async function move(
+export function move(
   retiring: RetireContext,
   destination: Destination,
   retirement: Retirement,
   moving: Moving,
 ): Promise<Retired> {
-  for (let left = MOST_COPIES; ; left--) {
-    try {
-      return await moveOnce(retiring, destination, retirement, moving)
-    } catch (error) {
-      if (!(error instanceof WrittenError) || left === 1) throw error
-      retiring.context.observer({ type: 'note', text: `${error.message}: it is copied again` })
-    }
-  }
-}
-
-/** It has been written to or altered since its copy began. */
-class WrittenError extends EbbError {
-  override readonly name = 'WrittenError'
-
-  constructor(partition: TableName) {
-    super(
-      `${display(partition)} was written to, or altered, while it was moved`,
-      {
-        state: 'It is attached, with all its rows.',
-        next: 'Find out who writes to it; the next rotation copies it again.',
-      },
-      'try later',
-    )
-  }
+  return copyingAgain(retiring.context, () => moveOnce(retiring, destination, retirement, moving))
 }
 
 /** A partition with what is known of it while it is moved. */

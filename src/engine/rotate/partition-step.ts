@@ -5,7 +5,7 @@ import { holdsAround, holdsInForce } from '../../journal/holds.ts'
 import { recordRotation, type RotationAction } from '../../journal/rotations.ts'
 import type { LockTimes } from '../../events.ts'
 import { spanOfBounds } from '../../plan/language/hold.ts'
-import type { ArchiveStep, MoveStep, Step, WholeStep } from '../../plan/language/step.ts'
+import type { ArchiveStep, MoveStep, RewriteStep, Step, WholeStep } from '../../plan/language/step.ts'
 import { isHeld } from '../../plan/rotate/candidates.ts'
 import type { RotationPlan, RotationSituation } from '../../plan/rotate/plan.ts'
 import type { Store } from '../../archive/store.ts'
@@ -26,6 +26,8 @@ const IN_ROTATION: StepAdvice = {
       return 'Rows of its range are in the DEFAULT partition by now: insert them into the detached one, by its name, and delete them from the DEFAULT one; then run the same command again.'
     if (code === SQLSTATE.checkViolation)
       return 'Rows that belong to the new partition came into the DEFAULT one meanwhile, or they violate a constraint that the other partitions have: run ebb rotate again, which counts them anew.'
+    if (code === SQLSTATE.queryCanceled && key.startsWith('exchange:'))
+      return 'Its rows could not be counted in 10 s, or names not be exchanged in 1: run the same command again when there is less to do. In a maintenance window in which nobody writes, on any node, Citus does it: alter_table_set_access_method.'
     if (code === SQLSTATE.queryCanceled && key.startsWith('detach:'))
       return 'If foreign keys reference the table, an index on their columns finds quickly whether a row of it is still referenced. Without a DEFAULT partition, it would be detached while the table stays in use.'
     if (code === SQLSTATE.queryCanceled)
@@ -78,7 +80,7 @@ export async function perform(
 /** Performs a step that takes no locks which block, and returns what `work` does. */
 export async function performOther<T>(
   { context, steps }: StepsContext,
-  step: ArchiveStep | MoveStep,
+  step: ArchiveStep | MoveStep | RewriteStep,
   work: (context: TableContext) => Promise<T>,
 ): Promise<T> {
   const place = { position: steps.indexOf(step), of: steps.length, advice: IN_ROTATION }
@@ -139,7 +141,7 @@ export async function isNotHeld({ context, set, holdsAccepted }: RetireContext, 
 /** @throws {EbbError} if it is attached, or was dropped */
 export async function isDetached(
   { context, set }: Pick<RetireContext, 'context' | 'set'>,
-  partition: Leaving,
+  partition: Pick<Leaving, 'oid' | 'name'>,
 ): Promise<void> {
   const { state } = await readState(context.session, set.name, partition)
   if (state !== 'detached') throw changed(partition.name, `it is ${state}`)

@@ -4,6 +4,7 @@ import {
   readDefaultPartition,
   type DefaultPartition,
 } from '../../catalog/partitions/default-partition.ts'
+import { readColumnarFacts } from '../../catalog/partitions/columnar-facts.ts'
 import { readMoveFacts } from '../../catalog/partitions/move-facts.ts'
 import {
   readPartitionedTable,
@@ -50,6 +51,8 @@ export interface Reading {
   readonly onlyLooks?: boolean | undefined
   /** The foreign server that partitions are moved to. */
   readonly to?: string | undefined
+  /** Whether they are rewritten in columns. */
+  readonly columnar?: boolean | undefined
 }
 
 /**
@@ -61,7 +64,7 @@ export async function readSituation(
   name: TableName,
   journalSchema: string,
   thoroughness: Thoroughness,
-  { instead, moment, onlyLooks = false, to }: Reading = {},
+  { instead, moment, onlyLooks = false, to, columnar = false }: Reading = {},
 ): Promise<RotationSituation | undefined> {
   return inSnapshot(session, async () => {
     const found = await readJournal(session, journalSchema, name, onlyLooks ? 'look' : 'work')
@@ -88,7 +91,8 @@ export async function readSituation(
     const fallback =
       policy === null ? null : await readFallback(session, situation, policy, rows, LOOKING_MS[thoroughness])
     const moving = to === undefined ? {} : { moveFacts: await readMoveFacts(session, name, to) }
-    return { ...situation, taken, ...rows, fallback, ...moving }
+    const rewriting = columnar ? { columnarFacts: await readColumnarFacts(session, name) } : {}
+    return { ...situation, taken, ...rows, fallback, ...moving, ...rewriting }
   })
 }
 

@@ -19,6 +19,7 @@ import { withPace } from '../pace.ts'
 import type { RetireContext } from './partition-step.ts'
 import { withDestination } from './destination.ts'
 import { move } from './move.ts'
+import { rewrite } from './rewrite.ts'
 import { finishLeftover, retire, watchLeftover, type Retired } from './retire.ts'
 import { note, trying, type Draft } from './report.ts'
 
@@ -136,10 +137,14 @@ function boundsOf({ bounds }: BegunRetirement, { policy }: RotationPlan): { from
 async function retireExpired(retiring: RetireContext, pace: Pace, done: Draft, moveOne: MoveOne): Promise<void> {
   const { context, plan } = retiring
   for (const retirement of plan.retire) {
-    const { partition, method, shown, rows, bytes, grace, moving } = retirement
+    const { partition, method, shown, rows, bytes, grace, moving, rewriting } = retirement
     await pace.turn(null)
     const going = await trying(context, done, `${method} ${display(partition.name)}`, async () => {
-      const retired = await (moving === null ? retire(retiring, retirement) : moveOne(retirement, moving))
+      const retired = await (moving !== null
+        ? moveOne(retirement, moving)
+        : rewriting !== null
+          ? rewrite(retiring, retirement, rewriting)
+          : retire(retiring, retirement))
       note(done, retired.lock)
       done.retired.push({
         partition: partition.name,

@@ -37,7 +37,7 @@ import { ChangedSinceError, isAsArchived } from './seal.ts'
 
 /** The outcome of a retirement. */
 export interface Retired {
-  readonly outcome: 'dropped' | 'detached' | 'truncated' | 'moved' | 'reattached'
+  readonly outcome: 'dropped' | 'detached' | 'truncated' | 'moved' | 'rewritten' | 'reattached'
   readonly lock: LockTimes | null
   /** The URI of the receipt by which its rows were removed; null without. */
   readonly receipt: string | null
@@ -51,7 +51,7 @@ export async function retire(retiring: RetireContext, retirement: Retirement): P
 
   const [first] = steps
   const last = steps.at(-1)
-  if (first === undefined || first.kind === 'archive' || first.kind === 'move')
+  if (first === undefined || first.kind === 'archive' || first.kind === 'move' || first.kind === 'rewrite')
     throw new Error('a retirement begins with the detach')
   const { context, set } = retiring
   await beginRetirement(context.session, context.journalSchema, {
@@ -259,7 +259,7 @@ export async function stillAsPlanned({ context, set }: RetireContext, partition:
 }
 
 /** The maximum of two, for one line of a report; attempts are summed. */
-function worse(a: LockTimes | null, { lock: b, ...retired }: Retired): Retired {
+export function worse(a: LockTimes | null, { lock: b, ...retired }: Retired): Retired {
   if (a === null || b === null) return { ...retired, lock: a ?? b }
   return {
     ...retired,

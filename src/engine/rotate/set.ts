@@ -24,6 +24,7 @@ import type { TableContext } from '../table-context.ts'
 import { note, stopped, trying, type Draft, type SetReport } from './report.ts'
 import { createAll, readmit } from './create.ts'
 import { retireAll } from './retire-all.ts'
+import { settleRewritten } from './rewrite.ts'
 
 /** How long an interrupted detach may delay new partitions. */
 const FINALIZE_MS = 30_000
@@ -125,6 +126,7 @@ async function lookAtAll(context: TableContext, { table, request, saved }: Asked
     instead: request.policy,
     moment: saved?.now,
     to: request.to,
+    columnar: request.retire === 'columnar',
   })
   if (situation === undefined)
     throw new EbbError(`${display(table)} is no longer a partitioned table`, {
@@ -139,12 +141,18 @@ async function lookAtAll(context: TableContext, { table, request, saved }: Asked
  */
 async function settleBegun(
   context: TableContext,
-  { situation: { begun }, plan }: Looked,
+  { situation: { begun, set }, plan }: Looked,
   lockLimits: LockLimits,
   done: Draft,
 ): Promise<void> {
   for (const entry of begun) {
     const { state, method, oid } = entry
+    if (method === 'columnar') {
+      await trying(context, done, `tidy up after ${display(entry.called)} was rewritten`, () =>
+        settleRewritten({ context, set, lockLimits }, entry),
+      )
+      continue
+    }
     const isDetached = state === 'detached' || state === 'renamed'
     if (method === 'move' && state !== 'gone') {
       if (!isStillMoved(plan, oid)) await noLongerMoved(context, entry, lockLimits, done)

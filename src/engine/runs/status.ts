@@ -143,7 +143,7 @@ async function readDetached(
   const begun = await allBegunRetirements(session, schema)
   const detached = begun.filter(({ state }) => ['detached', 'renamed'].includes(state))
   return detached.flatMap(({ method, ...entry }) => {
-    if (method === 'detach' || method === 'move') return []
+    if (method !== 'drop' && method !== 'truncate') return []
     const policy = sets.find(({ table }) => sameName(table, entry.table))?.policy ?? null
     const goes = goesFrom(entry, { grace: null, accept: [], retire: 'drop' }, policy)
     return [

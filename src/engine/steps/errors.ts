@@ -103,6 +103,7 @@ const PIECES: Readonly<Record<Step['kind'], 'batch' | 'chunk' | null>> = {
   swap: null,
   archive: null,
   move: null,
+  rewrite: null,
   restore: null,
 }
 

@@ -1,6 +1,6 @@
 import { comment } from '../../text/comment.ts'
 import { statementComment } from '../../sql/spelled-out.ts'
-import type { ArchiveStep, MoveStep } from '../language/step.ts'
+import type { ArchiveStep, MoveStep, RewriteStep } from '../language/step.ts'
 
 /** What is sent to a store, as comments: psql cannot store it with a receipt. */
 export function explainArchive({ statements }: ArchiveStep): string[] {
@@ -20,4 +20,16 @@ export function explainMoving({ server }: MoveStep): string[] {
     `not plain SQL: on ${server}, Ebb creates the table, copies the rows into it and builds its keys and indexes, all in one transaction; then it compares both sides row by row, through a foreign table`,
     '  ',
   )
+}
+
+/** What Ebb does with it: between the copy and the exchange it compares what psql would not. */
+export function explainRewriting({ fingerprint, statements, analyze }: RewriteStep): string[] {
+  const lines = ['begin;', ...[fingerprint, ...statements].map((one) => `${one};`), 'commit;', `${analyze};`]
+  return [
+    ...comment(
+      'not plain SQL: Ebb does this, and goes on only if the first query tells the same when nobody can write to the partition any more:',
+      '  ',
+    ),
+    ...lines.flatMap((line) => statementComment(line, '    ')),
+  ]
 }

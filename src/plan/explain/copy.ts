@@ -37,6 +37,7 @@ export const BEYOND_SQL = {
   detach: false,
   archive: true,
   move: true,
+  rewrite: true,
   restore: true,
 } satisfies Record<Step['kind'], boolean>
 

@@ -1,7 +1,7 @@
 import { comment, commentWithSql } from '../../text/comment.ts'
 import { display } from '../../sql/names.ts'
 import { spelledOut } from '../../sql/spelled-out.ts'
-import { explainArchive, explainMoving } from './archive.ts'
+import { explainArchive, explainMoving, explainRewriting } from './archive.ts'
 import { explainArchivedPurge } from './archived-purge.ts'
 import { explainComplete, explainCopying, explainDualWrites, isBeyondSql, STOP_PSQL } from './copy.ts'
 import { explainPurging } from './purge.ts'
@@ -126,6 +126,8 @@ function explainStatements(step: Step): string[] {
       return explainArchive(step)
     case 'move':
       return explainMoving(step)
+    case 'rewrite':
+      return explainRewriting(step)
     case 'archive set':
     case 'removal':
       return explainArchivedPurge(step)

@@ -197,6 +197,17 @@ export interface MoveStep extends Described {
   readonly server: string
 }
 
+/** Copies a partition into a columnar table: one transaction, and then statistics of it. */
+export interface RewriteStep extends Described {
+  readonly kind: 'rewrite'
+  readonly partition: TableName
+  readonly copied: TableName
+  /** A query for `fingerprint`: before the copy, and when nobody can write to the partition any more. */
+  readonly fingerprint: string
+  /** After the commit. */
+  readonly analyze: string
+}
+
 /** Puts the rows of archived objects, mostly one, back into a table: one transaction. */
 export interface RestoreStep extends Described {
   readonly kind: 'restore'
@@ -240,6 +251,7 @@ export type Step =
   | SwapStep
   | ArchiveStep
   | MoveStep
+  | RewriteStep
   | RestoreStep
 
 /** Steps that work in pieces, whose progress is recorded in the journal of a run. */
@@ -247,7 +259,7 @@ export type StepInPieces =
   CopyStep | VerifyStep | PurgeStep | VacuumStep | CheckStep | ArchiveSetStep | RemovalStep | RestoreStep
 
 /** Steps that are done as a whole or repeated: they need no run. */
-export type WholeStep = Exclude<Step, StepInPieces | ArchiveStep | MoveStep>
+export type WholeStep = Exclude<Step, StepInPieces | ArchiveStep | MoveStep | RewriteStep>
 
 /** The facts of a table, one line each: `index events_kind_idx` → `btree (kind)`. */
 export type Facts = Readonly<Record<string, string>>

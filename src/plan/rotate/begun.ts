@@ -8,7 +8,7 @@ export interface RetirementEntry {
   readonly oid: string
   readonly table: TableName
   readonly partition: TableName
-  /** `truncate`: it is archived first, and attached again. `move`: it stays attached until a foreign table replaces it. */
+  /** `truncate`: it is archived first, and attached again. `move`, `columnar`: it stays attached until another table replaces it. */
   readonly method: Retire
   /** As PostgreSQL printed them while it was attached: a detached table has no bounds. */
   readonly bounds: string
@@ -26,6 +26,10 @@ export interface BegunRetirement extends RetirementEntry {
   readonly called: TableName
   /** Whether it has partitions of its own. */
   readonly divided: boolean
+  /** Rewritten in columns: another table has taken its name and place. */
+  readonly replaced: boolean
+  /** The table that it was being copied into, which has replaced nothing; null where there is none. */
+  readonly copy: { readonly oid: string; readonly name: TableName } | null
   /** As far as known. */
   readonly detachedAt: Date
   /** Whether writes to it are noticed. */

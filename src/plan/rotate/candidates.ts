@@ -30,14 +30,17 @@ import {
   shorterKeepObjection,
   truncateObjection,
 } from './objections.ts'
+import { rewritingOf } from './columnar.ts'
+import { columnarObjections, notColumnar } from './columnar-objections.ts'
 import { citusRetireObjections } from './on-citus.ts'
 import { graceOf } from './grace.ts'
 import type { Retire, RotateRequest } from './request.ts'
-import { moveSteps, retireSteps, watchForGrace } from './retire.ts'
+import { moveSteps, retireSteps, rewriteSteps, watchForGrace, type Retiring } from './retire.ts'
 import { movingOf } from './moving.ts'
 import { moveObjections } from './move-objections.ts'
 import type { SetPolicy } from '../language/policy.ts'
-import type { Objection } from '../language/step.ts'
+import type { Objection, ShortLockStep } from '../language/step.ts'
+import type { Archives } from './archiving.ts'
 import type { RotationSituation, Retirement, Skipped } from './plan.ts'
 
 /** The expired partitions, and those of them that are kept. */
@@ -91,9 +94,11 @@ export function planExpiry(
   }
 }
 
-/** An emptied one stays, as does one that has been moved. */
-function isDone({ kind, empty }: Partition, retire: Retire): boolean {
-  return (retire === 'truncate' && empty) || (retire === 'move' && kind === 'foreign')
+/** An emptied one stays, as does one that has been moved, or rewritten. */
+function isDone({ kind, empty, columnar }: Partition, retire: Retire): boolean {
+  return (
+    (retire === 'truncate' && empty) || (retire === 'move' && kind === 'foreign') || (retire === 'columnar' && columnar)
+  )
 }
 
 /**
@@ -147,10 +152,14 @@ function reasonToLeave(
     return 'one of its partitions is a foreign table: its rows are stored elsewhere'
   if (method === 'move' && partition.kind === 'partitioned')
     return 'it has partitions of its own, and only a table can be moved to another server'
+  if (method === 'columnar' && partition.kind === 'partitioned')
+    return 'it has partitions of its own, and only a table can be stored in columns'
   if (!partition.actAsOwner) return 'it belongs to a role that this role cannot act for'
   const dependents = [...partition.dependents, ...(partition.tree?.children ?? []).flatMap((one) => one.dependents)]
-  if (['drop', 'move'].includes(method) && dependents.length > 0)
+  if (['drop', 'move', 'columnar'].includes(method) && dependents.length > 0)
     return `other objects depend on it: ${dependents.join(', ')}`
+  const cannot = method === 'columnar' ? notColumnar(partition) : null
+  if (cannot !== null) return cannot
   const hold = holds.find((one) => isHeld(partition, one, kind))
   return hold === undefined
     ? null
@@ -222,13 +231,14 @@ function end(range: PartitionRange, kind: KeyKind, { timezone }: Horizon): strin
 }
 
 function retirement(
-  { set, newestIn, journalSchema }: RotationSituation,
+  situation: RotationSituation,
   policy: SetPolicy,
   horizon: Horizon,
   partition: Partition,
   request: RotateRequest,
 ): Retirement {
-  const { retire: method, archive: to, to: server } = request
+  const { newestIn, journalSchema } = situation
+  const { retire: method, archive: to } = request
   const grace = graceOf(request, policy)
   const archives = to === null ? null : { to, journalSchema, horizon }
   const newest = policy.kind === 'id' ? newestIn.get(partition.oid) : undefined
@@ -252,10 +262,22 @@ function retirement(
     bytes: partition.bytes,
     newest: shownNewest,
     grace,
-    ...(method === 'move'
-      ? moveSteps(movingOf(set, partition, server ?? '', because, journalSchema))
-      : retireSteps(set, partition, method, because, archives, later)),
+    ...stepsFor(situation, request, partition, because, archives, later),
   }
+}
+
+function stepsFor(
+  { set, journalSchema, columnarFacts, server, taken }: RotationSituation,
+  { retire: method, to }: RotateRequest,
+  partition: Partition,
+  because: string,
+  archives: Archives | null,
+  later: ShortLockStep | null,
+): Retiring {
+  if (method === 'move') return moveSteps(movingOf(set, partition, to ?? '', because, journalSchema))
+  if (method !== 'columnar') return retireSteps(set, partition, method, because, archives, later)
+  const { indexes = [] } = columnarFacts ?? {}
+  return rewriteSteps(rewritingOf(set, partition, indexes, because, { role: server.role, taken }))
 }
 
 /** For people. */
@@ -278,17 +300,21 @@ function retireObjections(
   const doubts = removable.length + inGrace === 0 ? [] : clockDoubts(situation, policy, horizon, removable, inGrace)
   if (removable.length === 0) return doubts
   const onCitus = citusRetireObjections(set, request, policy)
-  const isMoved = request.retire === 'move'
-  const isRead = isMoved || request.archive !== null
+  const { retire } = request
+  const [isMoved, isRewritten] = [retire === 'move', retire === 'columnar']
+  const isRead = isMoved || isRewritten || request.archive !== null
   const hidden = isRead ? removable.filter((partition) => partition.rowsHidden) : []
   return [
     ...onCitus,
-    ...when(hidden.length > 0, () => rowsHidden(hidden, `not all of them could be ${isMoved ? 'copied' : 'archived'}`)),
+    ...when(hidden.length > 0, () =>
+      rowsHidden(hidden, `not all of them could be ${isMoved || isRewritten ? 'copied' : 'archived'}`),
+    ),
     ...(isMoved ? moveObjections(set, request.to ?? '', situation.moveFacts) : []),
-    ...(request.retire !== 'detach' && !isMoved && !request.noArchive && request.archive === null
-      ? [archiveObjection(request.retire, removable.length)]
+    ...(isRewritten ? columnarObjections(set, situation.columnarFacts, removable) : []),
+    ...(['drop', 'truncate'].includes(retire) && !request.noArchive && request.archive === null
+      ? [archiveObjection(retire, removable.length)]
       : []),
-    ...(request.retire === 'truncate' && set.inboundForeignKeys.length > 0 ? [truncateObjection(set)] : []),
+    ...(retire === 'truncate' && set.inboundForeignKeys.length > 0 ? [truncateObjection(set)] : []),
     ...doubts,
   ]
 }

@@ -11,7 +11,8 @@ import type { RotateRequest } from './request.ts'
 import { archivingOf, type Archives } from './archiving.ts'
 import { onCitus } from './on-citus.ts'
 import { refillStep } from './reattach.ts'
-import { dropStep, watchAgain } from './retire.ts'
+import { dropStep } from './drop.ts'
+import { watchAgain } from './retire.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import type { RotationSituation, RotationStep, Leftover, Skipped, Watching } from './plan.ts'
 
@@ -32,7 +33,7 @@ export function planLeftovers(
 ): Leftovers {
   const { begun, set, journalSchema } = situation
   const detached = begun.filter(
-    ({ method, state }) => !['detach', 'move'].includes(method) && !['attached', 'gone'].includes(state),
+    ({ method, state }) => !['detach', 'move', 'columnar'].includes(method) && !['attached', 'gone'].includes(state),
   )
   const judged = detached.map((entry) => ({
     entry,

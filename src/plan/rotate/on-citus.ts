@@ -17,7 +17,7 @@ const BESIDE_MS = 60_000
 /** The same step on all nodes, if Citus stores the set. */
 export function onCitus(set: PartitionedTable, step: ShortLockStep): ShortLockStep {
   if (set.citus === undefined) return step
-  const workTimeoutMs = step.key.startsWith('detach:') ? DETACHED_MS : BESIDE_MS
+  const workTimeoutMs = step.workTimeoutMs ?? (step.key.startsWith('detach:') ? DETACHED_MS : BESIDE_MS)
   // An autovacuum of a shard is waited for: to cancel it would take a lock on each node for a second.
   return { ...step, quiet: null, workTimeoutMs, onAllNodes: true }
 }

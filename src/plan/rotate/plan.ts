@@ -4,10 +4,12 @@ import type { ServerModel } from '../../catalog/server-model.ts'
 import type { Interval } from '../../grid/interval.ts'
 import { type Position } from '../../grid/key.ts'
 import type { Archiving } from './archiving.ts'
+import type { ColumnarFacts } from '../../catalog/partitions/columnar-facts.ts'
 import type { MoveFacts } from '../../catalog/partitions/move-facts.ts'
 import type { Exclusion } from './beside-default.ts'
 import type { BegunRetirement, Newest } from './begun.ts'
 import { type TableName } from '../../sql/names.ts'
+import type { Rewriting } from './columnar.ts'
 import { type Horizon } from './horizon.ts'
 import type { Moving } from './moving.ts'
 import type { Retire } from './request.ts'
@@ -19,6 +21,7 @@ import type {
   DetachStep,
   MoveStep,
   OnlineStep,
+  RewriteStep,
   ShortLockStep,
   DependentObject,
   Objection,
@@ -53,6 +56,8 @@ export interface RotationSituation {
   readonly fallback: DefaultPartition | null
   /** What decides whether partitions can be moved to another server; missing where that is not asked for. */
   readonly moveFacts?: MoveFacts
+  /** The same of storing them in columns. */
+  readonly columnarFacts?: ColumnarFacts
   /** Names in the set's schema. */
   readonly taken: ReadonlySet<string>
 }
@@ -122,7 +127,7 @@ export interface Watching {
 }
 
 /** The steps of a rotation. */
-export type RotationStep = ShortLockStep | OnlineStep | DetachStep | ArchiveStep | MoveStep
+export type RotationStep = ShortLockStep | OnlineStep | DetachStep | ArchiveStep | MoveStep | RewriteStep
 
 export interface Retirement {
   readonly partition: Partition
@@ -139,6 +144,8 @@ export interface Retirement {
   readonly archiving: Archiving | null
   /** Null where it is not moved to another server. */
   readonly moving: Moving | null
+  /** Null where it is not rewritten in columns. */
+  readonly rewriting: Rewriting | null
   readonly steps: readonly RotationStep[]
 }
 

@@ -4,7 +4,7 @@ import type { SetPolicy } from '../language/policy.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 
 /** What happens to a partition whose rows have all expired. */
-export type Retire = 'drop' | 'detach' | 'truncate' | 'move'
+export type Retire = 'drop' | 'detach' | 'truncate' | 'move' | 'columnar'
 
 /** The request of a rotation. */
 export interface RotateRequest {

@@ -2,9 +2,10 @@ import type { Partition, PartitionedTable } from '../../catalog/partitions/parti
 import { displayInterval, type Interval } from '../../grid/interval.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import { dropForeignKeys } from '../table/definitions.ts'
 import { exclusive } from '../language/locks.ts'
 import { BESIDE_DEFAULT_MS } from './beside-default.ts'
+import type { Rewriting } from './columnar.ts'
+import { dropStep } from './drop.ts'
 import type { Moving } from './moving.ts'
 import type { Retire } from './request.ts'
 import { onCitus } from './on-citus.ts'
@@ -16,13 +17,18 @@ import type { DetachStep, Lock, ShortLockStep } from '../language/step.ts'
 // The steps that retire a partition. Never with CASCADE: a partition with dependent objects is kept.
 
 /** How one partition is retired. */
-export type Retiring = Pick<Retirement, 'archiving' | 'moving' | 'steps'>
+export type Retiring = Pick<Retirement, 'archiving' | 'moving' | 'rewriting' | 'steps'>
 
-const WITHOUT = { archiving: null, moving: null }
+const WITHOUT = { archiving: null, moving: null, rewriting: null }
 
 /** The steps to move one partition, in order. */
 export function moveSteps(moving: Moving): Retiring {
   return { ...WITHOUT, moving, steps: [moving.guard, moving.copy, moving.exchange] }
+}
+
+/** The steps to rewrite one partition in columns, in order. */
+export function rewriteSteps(rewriting: Rewriting): Retiring {
+  return { ...WITHOUT, rewriting, steps: [rewriting.copy, rewriting.exchange, rewriting.drop] }
 }
 
 /**
@@ -32,7 +38,7 @@ export function moveSteps(moving: Moving): Retiring {
 export function retireSteps(
   set: PartitionedTable,
   partition: Partition,
-  method: Exclude<Retire, 'move'>,
+  method: Exclude<Retire, 'move' | 'columnar'>,
   because: string,
   archives: Archives | null,
   later: ShortLockStep | null,
@@ -169,25 +175,6 @@ function detachedLocks(set: PartitionedTable, partition: Partition): Lock[] {
     })),
     ...set.inboundForeignKeys.map(({ table }) => exclusive(table)),
   ]
-}
-
-/**
- * Its foreign keys are dropped first, each briefly locking its referenced table: `drop table` would lock them all in
- * an arbitrary order.
- */
-export function dropStep({ name, foreignKeys }: Pick<Partition, 'name' | 'foreignKeys'>): ShortLockStep {
-  const place = quoted(name)
-  return {
-    kind: 'short lock',
-    key: `drop:${display(name)}`,
-    title: `drop ${display(name)}`,
-    because: 'it is no longer part of the table',
-    locks: [exclusive(name), ...foreignKeys.map(({ references }) => exclusive(references))],
-    cost: 'milliseconds; its files are deleted after the commit',
-    quiet: name,
-    acquire: [sql`lock table ${place} in access exclusive mode`.text],
-    statements: [...dropForeignKeys(name, foreignKeys), sql`drop table ${place}`.text],
-  }
 }
 
 function truncateStep({ name }: Partition, because: string): ShortLockStep {

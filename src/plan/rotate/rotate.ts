@@ -240,6 +240,11 @@ function notesOn(
           `the newest row could not be found quickly (no index begins with ${policy.column}), so whether the server’s clock agrees with it is checked during execution`,
         ]
       : []),
+    ...(request.retire === 'columnar' && candidates.length > 0
+      ? [
+          'rows of columnar partitions can be read and added, and neither updated nor deleted; to remove them later: --retire drop with a longer --keep',
+        ]
+      : []),
     ...(set.publications.length > 0 && candidates.length > 0
       ? [
           `published by ${set.publications.join(', ')}: ${request.retire === 'truncate' ? 'a truncate of a partition is not sent under the name of the root (publish_via_partition_root); subscribers keep the rows, and stop at the next row that has one of their unique keys' : 'subscribers are not notified, because detaching and dropping emit no deletes'}`,
