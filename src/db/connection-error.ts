@@ -1,11 +1,33 @@
 import { EbbError, messageOf, UsageError, type ErrorKind } from '../errors.ts'
-import { codeOf, isConnectionLost, SQLSTATE } from './sqlstate.ts'
+import { codeOf, isConnectionLost, lostNode, SQLSTATE } from './sqlstate.ts'
 
 // Why there is no session, and what to do about it.
 
-/** The server or the network went down in the middle of it. */
-export function connectionLost(error: unknown): unknown {
+/** Explains an error where the server, a node of its cluster or the network went down in the middle of it. */
+export function lossExplained(error: unknown): unknown {
   if (error instanceof EbbError) return error
+  const node = lostNode(error)
+  if (node !== null) return nodeLost(node, error)
+  return isConnectionLost(error) ? connectionLost(error) : error
+}
+
+/** What is done on all nodes is done on all or none, so a rotation or a purge waits for the one that is down. */
+function nodeLost(node: string, error: unknown): EbbError {
+  return new EbbError(
+    `the node ${node} of the Citus cluster cannot be reached (${messageOf(error).split('\n', 1)[0]})`,
+    {
+      state: 'What was committed before is kept; what was not is undone on all nodes.',
+      next: `${WHEN_IT_IS_BACK} (select * from citus_check_cluster_node_health();): the same command resumes from there.`,
+    },
+    'try later',
+    error,
+  )
+}
+
+/** What to do about a node. */
+export const WHEN_IT_IS_BACK = 'Run it again when the node is back, or no longer part of the cluster'
+
+function connectionLost(error: unknown): EbbError {
   const reason = messageOf(error)
   return new EbbError(
     `the connection was lost (${reason})`,

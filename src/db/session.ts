@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import pg from 'pg'
 import { OUR_SETTINGS } from '../sql/condition-settings.ts'
 import { literal } from '../sql/sql.ts'
-import { connectionError, connectionLost } from './connection-error.ts'
+import { connectionError, lossExplained } from './connection-error.ts'
 import { inOneGo } from './in-one-go.ts'
 import { refuseTransactionPooler } from './pooler.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from './sqlstate.ts'
@@ -73,7 +73,7 @@ export async function openSession(target: Target, purpose: string): Promise<Sess
     return client
   } catch (error) {
     await client.end()
-    throw isConnectionLost(error) ? connectionLost(error) : error
+    throw lossExplained(error)
   }
 }
 
@@ -165,7 +165,7 @@ export async function withSession<T>(
   try {
     return await work(session)
   } catch (error) {
-    throw isConnectionLost(error) ? connectionLost(error) : error
+    throw lossExplained(error)
   } finally {
     await session.end()
   }

@@ -109,8 +109,23 @@ const CONNECTION_LOST: readonly (string | undefined)[] = [
   'ETIMEDOUT',
 ]
 
+/**
+ * The node of a Citus cluster, `10.0.0.5:5432`, that its coordinator has lost, or cannot reach: the session itself is still
+ * there. Null where the error is another one. The messages are Citus’ own, in English whatever `lc_messages` is.
+ */
+export function lostNode(error: unknown): string | null {
+  if (!(error instanceof Error)) return null
+  const { where = '' } = error as { readonly where?: string }
+  const [, refused] = /^connection to the remote node (?:\S*@)?(\S+) failed/.exec(error.message) ?? []
+  const [, given] = /^failure on connection marked as essential: (\S+)/.exec(error.message) ?? []
+  const [, executing] = /^while executing command on (\S+)/m.exec(where) ?? []
+  const isLost = CONNECTION_LOST.includes(codeOf(error)) || error.message.startsWith('server closed the connection')
+  return refused ?? given ?? (isLost ? executing : undefined) ?? null
+}
+
 /** The session was lost: its transaction has been rolled back, unless it was committing. */
 export function isConnectionLost(error: unknown): boolean {
+  if (lostNode(error) !== null) return false
   if (CONNECTION_LOST.includes(codeOf(error))) return true
   // node-postgres gives these two no code.
   return error instanceof Error && /Connection terminated|Client has encountered a connection error/.test(error.message)

@@ -1,5 +1,4 @@
-import { connectionLost } from '../db/connection-error.ts'
-import { isConnectionLost } from '../db/sqlstate.ts'
+import { lossExplained } from '../db/connection-error.ts'
 import { EbbError, ObjectionsError } from '../errors.ts'
 import type { Plan } from '../plan/language/step.ts'
 import type { TableName } from '../sql/names.ts'
@@ -69,6 +68,6 @@ function wentWrong<Result>(table: TableName, error: unknown, { aborted }: AbortS
 
 /** As an error to report: after a lost connection it can be retried. */
 export function asError(error: unknown): Error {
-  const known = isConnectionLost(error) ? connectionLost(error) : error
+  const known = lossExplained(error)
   return known instanceof Error ? known : new Error(String(known))
 }

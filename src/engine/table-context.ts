@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { backendPid } from '../db/pooler.ts'
-import { connectionLost } from '../db/connection-error.ts'
+import { lossExplained } from '../db/connection-error.ts'
 import { openSession, willBeCancelled, type Session, type Target } from '../db/session.ts'
 import { Sockets } from '../db/sockets.ts'
-import { codeOf, isConnectionLost, isLockRefused, reasonOf, SQLSTATE } from '../db/sqlstate.ts'
+import { codeOf, isLockRefused, reasonOf, SQLSTATE } from '../db/sqlstate.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import type { Interval } from '../grid/interval.ts'
 import { releaseLease, renewLease, takeLease, type Lease } from '../journal/lease.ts'
@@ -200,7 +200,7 @@ function explained(error: unknown, signal: AbortSignal): unknown {
       'try later',
       error,
     )
-  return isConnectionLost(error) ? connectionLost(error) : error
+  return lossExplained(error)
 }
 
 async function withWorker<T>(

@@ -1,5 +1,6 @@
 import { REFERRING_ROWS } from '../../plan/references/orphans.ts'
-import { codeOf, isConnectionLost, isLockRefused, reasonOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { WHEN_IT_IS_BACK } from '../../db/connection-error.ts'
+import { codeOf, isConnectionLost, isLockRefused, lostNode, reasonOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError } from '../../errors.ts'
 import { ATTACH_AGAIN } from '../../plan/restore/partition.ts'
 import type { Step } from '../../plan/language/step.ts'
@@ -52,6 +53,14 @@ export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, ad
       error,
     )
   const reason = reasonOf(error)
+  const node = lostNode(error)
+  if (node !== null)
+    return new EbbError(
+      `the node ${node} of the Citus cluster cannot be reached, while working on: ${step.title} (${reason.split('\n', 1)[0]})`,
+      { state: `On all nodes: ${undoneIn(step)}`, next: `${WHEN_IT_IS_BACK}. ${howToContinue(advice)}` },
+      'try later',
+      error,
+    )
   if (isConnectionLost(error))
     return new EbbError(
       `the connection was lost while working on: ${step.title} (${reason})`,
