@@ -256,7 +256,7 @@ const CANCEL_EVERY_MS = 200
 
 /** Repeatedly: a cancel between two statements has no effect, and the next may be a long one. */
 export async function cancelUntil(ended: AbortSignal, control: Session, pid: number): Promise<void> {
-  do await control.query('select pg_cancel_backend($1)', [pid]).catch(() => {})
+  do await control.query('select pg_cancel_backend($1::int)', [pid]).catch(() => {})
   while (await pause(CANCEL_EVERY_MS, ended))
 }
 

@@ -158,7 +158,7 @@ async function guard({ control, pid, observer }: TableContext, deadline: number,
         type: 'note',
         text: late ? 'taking too long: cancelled' : `${waiting.join(', ')} is waiting for us: cancelled`,
       })
-      if (!signal.aborted) await control.query(sql`select pg_cancel_backend(${pid})`)
+      if (!signal.aborted) await control.query(sql`select pg_cancel_backend(${pid}::int)`)
       return
     }
   } catch (error) {
