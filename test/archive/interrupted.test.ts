@@ -37,7 +37,7 @@ describe.each(ENCODINGS)('writing ($compression, $encryption.kind)', (encoding) 
     })
 
   test('fails with the reason of the store, and lets go of the rows', async () => {
-    for (const put of [() => Promise.reject(new Error('the disk is full')), failingAfterABit]) {
+    for (const put of [() => Promise.reject(new Error('the disk is full')), failingAfterABit, leaving]) {
       const { rows, seen } = endless()
       await expect(write(put, rows)).rejects.toThrow('the disk is full')
       expect(seen.closed).toBe(true)
@@ -94,6 +94,14 @@ describe.each(ENCODINGS)('writing ($compression, $encryption.kind)', (encoding) 
 
 async function failingAfterABit(_: string, content: Readable): Promise<void> {
   await content.pipe(new PassThrough())[Symbol.asyncIterator]().next()
+  throw new Error('the disk is full')
+}
+
+/** As writing to a file does: it leaves what it reads, which destroys that, and closes the file before it says why. */
+async function leaving(_: string, content: Readable): Promise<void> {
+  await content[Symbol.asyncIterator]().next()
+  content.destroy()
+  await sleep(20)
   throw new Error('the disk is full')
 }
 

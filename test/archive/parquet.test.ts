@@ -187,6 +187,17 @@ describe('what stops it leaves no file', () => {
     await expect(writing).rejects.toThrow()
   })
 
+  test('temporary files that cannot be written, which is told with their place', async () => {
+    async function* emptied(): AsyncGenerator<Buffer> {
+      yield* cut(rows(1e6, 99), 65_536)
+      for (const folder of readdirSync(temporary)) rmSync(join(temporary, folder), { recursive: true })
+      yield* cut(rows(8e6, 99), 65_536)
+    }
+    await expect(write(emptied(), { columns })).rejects.toThrow(
+      `temporary files cannot be made in ${temporary}: ENOENT`,
+    )
+  })
+
   test('a reader that leaves', async () => {
     const store = new MemoryStore()
     const { objects } = await write(cut(rows(5e6, 99), 65_536), { columns, store })

@@ -110,11 +110,10 @@ async function writeObject(
   const flowing = pipeline([part, ...steps] as never, { signal })
   const put = store.put(`${archive}/${name}`, body, { atMost: mostStored(partBytes * format.growth), signal })
   put.catch((reason: Error) => body.destroy(reason))
-  try {
-    await Promise.all([flowing, put])
-  } finally {
-    await Promise.allSettled([flowing, put, converting.close()])
-  }
+  await Promise.all([flowing, put]).catch(() => {})
+  const [stopped, flowed] = await Promise.allSettled([put, flowing, converting.close()])
+  // The store knows best: who leaves its content ends the flow, too, with an error that says no more than that.
+  for (const ended of [stopped, flowed]) if (ended.status === 'rejected') throw ended.reason
   const { rows, bytes, sha256 } = part.measures
   const object = { name, rows, bytes: stored.bytes, sha256: stored.sha256, contentBytes: bytes, contentSha256: sha256 }
   onStored?.(object)

@@ -71,14 +71,18 @@ export async function tryScratch(): Promise<void> {
 }
 
 /** Nobody else can look into it (0700). */
-async function makeFolder(): Promise<string> {
-  const path = tmpdir()
+function makeFolder(): Promise<string> {
+  return onTemporary('made', async () => mkdtemp(join(await realpath(tmpdir()), 'ebb-parquet-')))
+}
+
+/** Does something with temporary files. @throws {EbbError} that says where they are if the file system refuses it */
+export async function onTemporary<T>(done: 'made' | 'written', work: () => Promise<T>): Promise<T> {
   try {
-    return await mkdtemp(join(await realpath(path), 'ebb-parquet-'))
+    return await work()
   } catch (error) {
     throw new ArchiveError(
-      `temporary files cannot be made in ${path}: ${reasonOf(error)}`,
-      'Set TMPDIR to a directory that can be written to, and run the same command again. Rows can also be archived as CSV.',
+      `temporary files cannot be ${done} in ${tmpdir()}: ${reasonOf(error)}`,
+      'Set TMPDIR to a directory that can be written to and has space, and run the same command again. Rows can also be archived as CSV.',
       'failed',
       error,
     )

@@ -3,7 +3,7 @@ import { MOST_ROW_BYTES, type SpooledFile } from '../../../plan/archive/parquet/
 import { CsvRecords } from '../csv-records.ts'
 import { rowTooWide } from './errors.ts'
 import { leftOpen } from './left-open.ts'
-import type { Scratch } from './scratch.ts'
+import { onTemporary, type Scratch } from './scratch.ts'
 
 /** A file ends with the first record that reaches this. */
 const FILE_BYTES = 8 * 2 ** 20
@@ -40,12 +40,21 @@ export async function spool(
 
 /** Writes bytes into one file. */
 export async function spoolBytes(source: AsyncIterable<Uint8Array>, path: string): Promise<void> {
-  const file = await open(path, 'wx', 0o600)
+  const file = await create(path)
   try {
-    for await (const chunk of leftOpen(source)) await file.write(chunk)
+    for await (const chunk of leftOpen(source)) await append(file, chunk)
   } finally {
     await file.close()
   }
+}
+
+function create(path: string): Promise<FileHandle> {
+  return onTemporary('made', () => open(path, 'wx', 0o600))
+}
+
+/** All of it: a single write may end early where the file system is full, without an error. */
+function append(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  return onTemporary('written', () => file.appendFile(bytes))
 }
 
 class Files {
@@ -70,7 +79,7 @@ class Files {
     this.recordBytes = piece.length + (count > this.count ? 0 : this.recordBytes)
     if (this.recordBytes > MOST_ROW_BYTES) throw rowTooWide()
     const file = (this.file ??= await this.begin())
-    await file.handle.write(piece)
+    await append(file.handle, piece)
     file.bytes += piece.length
     file.rows += count - this.count
     this.count = count
@@ -94,6 +103,6 @@ class Files {
 
   private async begin() {
     const path = await this.scratch.path(`rows-${String(this.closed.length + 1).padStart(5, '0')}.csv`)
-    return { path, handle: await open(path, 'wx', 0o600), bytes: 0, rows: 0 }
+    return { path, handle: await create(path), bytes: 0, rows: 0 }
   }
 }
