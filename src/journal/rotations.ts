@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg'
 import { DEPENDENTS } from '../catalog/partitions/parts.ts'
 import { FOREIGN_KEYS, IS_KEY_OF } from '../catalog/references/foreign-key.ts'
 import { readAll, readOne } from '../db/query.ts'
+import { inTransaction } from '../db/transaction.ts'
 import { displayInterval, parseInterval } from '../grid/interval.ts'
 import { fromText, toText } from '../grid/key.ts'
 import { WRITE_TRIGGER } from '../plan/rotate/archiving.ts'
@@ -71,13 +72,30 @@ export async function beginRetirement(session: ClientBase, schema: string, entry
       grace = excluded.grace, detached_at = null, table_oid = excluded.table_oid, row_type_oid = excluded.row_type_oid, bounds_check = excluded.bounds_check`)
 }
 
-/** The token of a move that has begun: the same until it is done. */
-export async function moveToken(session: ClientBase, schema: string, oid: string): Promise<string> {
-  const { token } = await readOne<{ token: string }>(
+/**
+ * The tokens of a move that has begun, by which a copy of the partition is known to be ours; the last one is for the next
+ * copy.
+ */
+export async function moveTokens(session: ClientBase, schema: string, oid: string): Promise<string[]> {
+  const { tokens } = await readOne<{ tokens: string }>(
     session,
-    sql`update ${at(schema, 'retirement')} set token = coalesce(token, gen_random_uuid()::text) where partition_oid = ${oid} returning token`,
+    sql`update ${at(schema, 'retirement')} set token = coalesce(token, gen_random_uuid()::text) where partition_oid = ${oid} returning token as tokens`,
   )
-  return token
+  return tokens.split(' ')
+}
+
+/** A token that nobody knows who has read this journal before: durable when this returns. */
+export async function addMoveToken(session: ClientBase, schema: string, oid: string): Promise<string> {
+  return inTransaction(session, { local: ['synchronous_commit = on'] }, async () => {
+    const { token } = await readOne<{ token: string }>(
+      session,
+      sql`
+      with fresh as (select gen_random_uuid()::text as token)
+      update ${at(schema, 'retirement')} r set token = concat_ws(' ', r.token, fresh.token) from fresh
+      where r.partition_oid = ${oid} returning fresh.token`,
+    )
+    return token
+  })
 }
 
 /** What a partition is copied into; in the transaction that makes it. */
@@ -229,7 +247,7 @@ function asTimestamp(newest: Newest): string | null {
   return newest === 'never' ? 'infinity' : toText('timestamptz', newest)
 }
 
-function fromTimestamp(text: string | null): Newest {
+export function fromTimestamp(text: string | null): Newest {
   if (text === null) return 'empty'
   return text === 'infinity' ? 'never' : fromText('timestamptz', text)
 }

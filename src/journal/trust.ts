@@ -23,6 +23,7 @@ export const JOURNAL_TABLES = [
   'migration',
   'migration_call',
   'migration_file',
+  'moved_partition',
   'pace',
   'pace_interval',
   'partition_set',

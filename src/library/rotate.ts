@@ -18,6 +18,8 @@ export interface RotateOptions extends Options, LockOptions, ArchivingOptions {
   readonly to?: string
   /** The same server as Ebb reaches it, as a role that may create tables there. */
   readonly toUrl?: string
+  /** With `retire: 'move'`: rows older than this are removed from the other server, too: `7 years`. */
+  readonly keepMoved?: string
   /** How long detached partitions stay before they are dropped, instead of the registered time: `7 days`. */
   readonly grace?: string
   /** The tables are no longer managed: their registration is removed, and nothing else. */

@@ -28,6 +28,8 @@ export interface SharedConfig {
   readonly to?: string
   /** The same server as Ebb reaches it; a variable of the environment, `${COLD_URL}`. */
   readonly toUrl?: string
+  /** With `retire: 'move'`: rows older than this are removed from the other server, too: `7 years`. */
+  readonly keepMoved?: string
   /** How long detached partitions stay before they are dropped: `7 days`. */
   readonly grace?: string
   /** Where rows are archived before they are removed: a directory, `file:///dir`, `s3://bucket/prefix`; or `none`. */

@@ -72,6 +72,10 @@ function graceOf({ grace }: { readonly grace?: Interval }): { readonly grace?: I
   return grace === undefined ? {} : { grace }
 }
 
+function keepMovedOf({ keepMoved }: Terms): Pick<Terms, 'keepMoved'> {
+  return keepMoved === undefined ? {} : { keepMoved }
+}
+
 function holdOf({ hold }: Terms): Pick<Terms, 'hold'> {
   return hold === undefined ? {} : { hold }
 }
@@ -82,6 +86,7 @@ function merged(terms: Terms, before: Terms): Terms {
     keep: terms.keep ?? before.keep,
     retire: terms.retire ?? before.retire,
     archive: terms.archive ?? before.archive,
+    ...keepMovedOf(terms.keepMoved === undefined ? before : terms),
     ...graceOf(terms.grace === undefined ? before : terms),
     ...holdOf(terms.hold === undefined ? before : terms),
     mark: terms.mark ?? before.mark,

@@ -36,8 +36,13 @@ export class PolicyText {
   /** Where an option stands, or would stand. */
   path(property: string, section: SectionName | null): Path {
     const parts = this.partsOf(property, section)
-    const inherited = at(this.own, parts) === undefined && at(this.defaults, parts) !== undefined
-    return inherited ? ['defaults', ...parts] : ['policies', this.name, ...parts]
+    return this.isDefault(property, section) ? ['defaults', ...parts] : ['policies', this.name, ...parts]
+  }
+
+  /** Whether it is said in the defaults, and nowhere else. */
+  isDefault(property: string, section: SectionName | null): boolean {
+    const parts = this.partsOf(property, section)
+    return at(this.own, parts) === undefined && at(this.defaults, parts) !== undefined
   }
 
   private partsOf(property: string, section: SectionName | null): string[] {
@@ -59,12 +64,30 @@ function isDropped(retire: unknown): boolean {
   return retire === undefined || retire === 'drop'
 }
 
-/** A default of partitioned tables makes no partitioned table of another one. */
-function defaultsFor(own: PolicyShape, defaults: PolicyShape): PolicyShape {
-  const { keep, retire, grace, partition, ...others } = defaults
+/** A default of partitioned tables makes no partitioned table of another one; nor one of those that are moved, a moved one. */
+function defaultsFor(own: PolicyShape, all: PolicyShape): PolicyShape {
+  const { keep, retire, grace, to, toUrl, keepMoved, partition, ...others } =
+    own.archive === NO_ARCHIVE ? unarchived(all) : all
   if (!isOfSet(own)) return others
-  const ofSets = { keep, retire, ...(isDropped(own.retire ?? retire) ? { grace } : {}) }
+  const how = own.retire ?? retire
+  const ofSets = {
+    keep,
+    retire,
+    ...(isDropped(how) ? { grace } : {}),
+    ...(how === 'move' ? { to, toUrl, keepMoved } : {}),
+  }
   return own.partition === undefined ? { ...ofSets, ...others } : { ...ofSets, partition, ...others }
+}
+
+/** Of rows that are not archived, nothing is said of how. */
+function unarchived({
+  partSize: _,
+  archiveFormat: __,
+  compression: ___,
+  encryptTo: ____,
+  ...others
+}: PolicyShape): PolicyShape {
+  return others
 }
 
 function at(value: unknown, [first, ...rest]: readonly string[]): unknown {

@@ -91,10 +91,14 @@ function reader(text: PolicyText, note: Note): Read {
 }
 
 function rotation(read: Read, text: PolicyText): Task | null {
-  // Of partitions that are only detached, moved or rewritten, nothing is archived: the archive is for what other sections remove.
+  // Of partitions that are only detached, moved for good or rewritten, nothing is archived: the archive is for what other
+  // sections remove, or other tables.
   const isKept = ['detach', 'move', 'columnar'].some((how) => text.value('retire', null) === how)
-  const detached = isKept && (text.has('purge') || text.has('stale'))
-  const besides = sharedBy(ROTATE.options).filter(({ property }) => !(detached && OF_ARCHIVES.includes(property ?? '')))
+  const isForOthers = text.has('purge') || text.has('stale') || text.isDefault('archive', null)
+  const unarchived = isKept && isForOthers && text.value('keepMoved', null) === undefined
+  const besides = sharedBy(ROTATE.options).filter(
+    ({ property }) => !(unarchived && OF_ARCHIVES.includes(property ?? '')),
+  )
   const found = read(ROTATE, null, besides)
   return found === null ? null : { kind: 'rotate', request: found.request, engine: found.engine }
 }

@@ -34,8 +34,8 @@ export type SectionName = keyof typeof SECTIONS
 export const SECTION_NAMES = Object.keys(SECTIONS) as SectionName[]
 
 /** Of partitioned tables alone. */
-const { keep, retire, to, toUrl, grace } = ROTATE.options
-const OF_SETS = { keep, retire, to, toUrl, grace }
+const { keep, retire, to, toUrl, keepMoved, grace } = ROTATE.options
+const OF_SETS = { keep, retire, to, toUrl, keepMoved, grace }
 
 /** What the commands of a policy have in common. */
 export const SHARED: Options = {

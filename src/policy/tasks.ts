@@ -52,7 +52,10 @@ export function rotationOf(
 ): RotateRequest {
   const later = notNow === null ? {} : { notNow }
   const tables = [table]
-  if (objections.length > 0) return { ...request, tables, keep: null, grace: null, ...later }
+  if (objections.length > 0) {
+    const { keepMoved: _, ...others } = request
+    return { ...others, tables, keep: null, grace: null, ...later }
+  }
   return set === null
     ? { ...request, tables, ...later }
     : { ...request, tables, keep: null, grace: null, policy: set, ...later }

@@ -11,6 +11,8 @@ export interface Terms {
   readonly keep: Interval | null
   /** Null where no partitions are retired. */
   readonly retire: Retire | null
+  /** How long rows stay that were moved to another server. Missing where they stay for good. */
+  readonly keepMoved?: Interval
   /** How long detached partitions stay before they are dropped. Missing in what earlier versions have recorded. */
   readonly grace?: Interval
   /** Until when nothing is removed. Missing where nothing says. */
@@ -45,6 +47,7 @@ export function termsOf(policy: Policy): Terms {
   return {
     keep: rotation?.keep ?? null,
     retire: rotation?.retire ?? null,
+    ...(rotation?.keepMoved === undefined ? {} : { keepMoved: rotation.keepMoved }),
     ...(rotation?.grace == null ? {} : { grace: rotation.grace }),
     ...(policy.hold === null ? {} : { hold: policy.hold }),
     archive: archiveOf([rotation, stale?.request, purge?.deletion].flatMap((request) => request ?? [])),

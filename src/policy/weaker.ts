@@ -14,6 +14,7 @@ import type { RemovedRows, Terms } from './terms.ts'
 export function weakerTerms(table: string, terms: Terms, inForce: Terms, now: bigint): Objection[] {
   return [
     ...shorter(table, 'keep', terms.keep, inForce.keep, now),
+    ...shorter(table, 'keepMoved', terms.keepMoved ?? null, inForce.keepMoved ?? null, now),
     ...shorter(table, 'grace', terms.grace ?? null, inForce.grace ?? null, now),
     ...shorterHold(table, terms, inForce, now),
     ...harsherRetire(table, terms.retire, inForce.retire),

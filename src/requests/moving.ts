@@ -1,6 +1,6 @@
 import { UsageError } from '../errors.ts'
 import { option, type Options } from './option.ts'
-import { name, text } from './parsers.ts'
+import { interval, name, text } from './parsers.ts'
 import type { Given } from './spec.ts'
 
 // Where partitions are moved to. PostgreSQL reads there through the foreign server, and cannot create a table through it;
@@ -13,6 +13,11 @@ export const TO = {
     'with --retire move: the same server as Ebb reaches it, as a role that may create tables there',
     address,
   ),
+  keepMoved: option(
+    '--keep-moved <interval>',
+    'with --retire move: rows older than this are removed from the other server, too; instead, they stay there for good',
+    interval,
+  ),
 }
 
 function address(value: unknown): string {
@@ -24,8 +29,8 @@ function address(value: unknown): string {
 
 /** Notes what is missing, or says nothing without `--retire move`. */
 export function checkTo(given: Given<Options & typeof TO>, isMoved: boolean): void {
-  for (const key of ['to', 'toUrl'] as const) {
-    if (isMoved) given.require(key)
+  for (const key of ['to', 'toUrl', 'keepMoved'] as const) {
+    if (isMoved && key !== 'keepMoved') given.require(key)
     if (!isMoved && given.has(key))
       given.refuse(key, 'partitions are not moved', 'Omit it, or say that they are: --retire move.')
   }

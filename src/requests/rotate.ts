@@ -62,7 +62,13 @@ export const ROTATE = spec({
     given.needs('hive', 'archive')
     if (given.has('grace') && retire !== undefined && retire !== 'drop')
       given.refuse('grace', `nothing is dropped with ${given.spell('retire', retire)}`, 'Omit one of them.')
-    if (given.has('archive') && retire !== undefined && !['drop', 'truncate'].includes(retire))
+    if (given.has('archive') && given.has('keepMoved'))
+      given.refuse(
+        'archive',
+        `what is removed with ${given.spell('keepMoved')} is not archived`,
+        `Omit one of them; if the rows may be removed without an archive: ${given.spell('noArchive')}.`,
+      )
+    else if (given.has('archive') && retire !== undefined && !['drop', 'truncate'].includes(retire))
       given.refuse(
         'archive',
         `nothing is removed with ${given.spell('retire', retire)}`,
@@ -70,11 +76,25 @@ export const ROTATE = spec({
       )
     if (retire !== undefined) checkTo(given, retire === 'move')
   },
-  request: ({ tables, all, keep, retire, to, grace, noArchive, hive, forget, accept, ...values }): RotateRequest => ({
+  request: ({
+    tables,
+    all,
+    keep,
+    retire,
+    to,
+    keepMoved,
+    grace,
+    noArchive,
+    hive,
+    forget,
+    accept,
+    ...values
+  }): RotateRequest => ({
     tables: all ? 'all' : tables,
     keep,
     retire,
     ...(to === null ? {} : { to }),
+    ...(keepMoved === null ? {} : { keepMoved }),
     grace,
     archive: inFolders(archiveRequest(values), hive),
     noArchive,

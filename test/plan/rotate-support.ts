@@ -113,6 +113,7 @@ export function situation(
     thorough: false,
     idRate: null,
     fallback: null,
+    moved: [],
     newestIn: new Map(),
     begun: [],
     holds: [],

@@ -122,6 +122,34 @@ policies:
       { kind: 'purge', request: { deletion: { archive: { uri: expect.stringMatching(/^file:/) as string } } } },
     ])
   })
+
+  test('says of all tables where rows are archived, also of those whose partitions are kept', async () => {
+    const text = `defaults: { archive: ./a, compression: gzip, retire: move, to: cold, toUrl: "postgres://cold/b" }
+policies: { a: { keep: 1 year }, b: { keep: 1 year, retire: detach }, c: { keep: 1 year, retire: drop } }`
+    const { policies } = await read(text)
+    expect(policies.map(({ tasks }) => tasks[0])).toMatchObject([
+      { request: { retire: 'move', to: 'cold', archive: null, noArchive: false } },
+      { request: { retire: 'detach', archive: null } },
+      { request: { retire: 'drop', archive: { uri: expect.stringMatching(/^file:/) as string } } },
+    ])
+    expect(policies[2]?.tasks[0]?.request).not.toHaveProperty('to')
+  })
+
+  test('says how long moved rows are kept, and that they are not archived', async () => {
+    const moved = 'keep: 1 year, retire: move, to: cold, toUrl: "postgres://cold/b", keepMoved: 7 years'
+    const { policies } = await read(`defaults: { archive: ./a, compression: gzip }
+policies: { a: { ${moved}, archive: none } }`)
+    expect(policies[0]?.tasks).toMatchObject([
+      { request: { keepMoved: { count: 7, unit: 'year' }, archive: null, noArchive: true } },
+    ])
+    expect(
+      await faultsOf(`defaults: { archive: ./a }
+policies: { a: { ${moved} }, b: { keep: 1 year, keepMoved: 7 years } }`),
+    ).toEqual([
+      '1:22: defaults.archive: what is removed with keepMoved is not archived',
+      expect.stringMatching(/^2:\d+: b: keepMoved: partitions are not moved/),
+    ])
+  })
 })
 
 describe('what is wrong with a config', () => {
@@ -303,7 +331,10 @@ test('the schema knows what the types know, and nothing else', async () => {
   const given = new Set([...pathsOf(config)].map((path) => path.replace(/policies\.\w+/, 'policies.*')))
   const known = keysOf(zod.toJSONSchema(configSchema(zod), { io: 'input' }) as Json)
   expect([...known].filter((path) => path !== '$schema')).toEqual(expect.arrayContaining([...given]))
-  expect([...known].filter((path) => !given.has(path))).toEqual(['$schema', 'defaults.to', 'defaults.toUrl'])
+  expect([...known].filter((path) => !given.has(path))).toEqual([
+    '$schema',
+    ...['defaults.to', 'defaults.toUrl', 'defaults.keepMoved', 'policies.*.keepMoved'],
+  ])
 })
 
 const RECIPIENT = 'age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq'

@@ -101,6 +101,14 @@ describe('a policy that keeps less than what is in force', () => {
     expect(codes(await judge({ purge: { where: 'a' }, archive: 'none' }, silent))).toEqual([`weaker-archive:${NAME}`])
   })
 
+  test('concerns rows that were moved, too', async () => {
+    const moved = { ...SET, retire: 'move', to: 'cold', toUrl: 'postgres://cold/b', archive: 'none' } as const
+    const standing = await after({ ...moved, keepMoved: '7 years' })
+    expect(codes(await judge({ ...moved, keepMoved: '7 months' }, standing))).toEqual([`shorter-keep:${NAME}`])
+    const without = await after(moved, standing)
+    expect(codes(await judge({ ...moved, keepMoved: '7 months' }, without))).toEqual([`shorter-keep:${NAME}`])
+  })
+
   test('is told from what was registered, too', async () => {
     const registered = (await after({ ...SET, keep: '3 years' })).present.registered
     const standing = { ...FRESH, present: { ...FRESH.present, registered } }

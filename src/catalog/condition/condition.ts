@@ -104,12 +104,25 @@ async function estimate(
   } catch (error) {
     if (isOfTheMoment(error)) throw error
     if (codeOf(error) === SQLSTATE.insufficientPrivilege) throw notToBeSeen(table, error)
+    if (codeOf(error)?.startsWith('08') === true) throw otherServerAway(table, error)
     throw new UsageError(
       `the condition does not fit ${display(table)}: ${reasonAndPlace(error, condition, [...(EXPLAIN + before.text)].length)}`,
       'Use columns and types of the table.',
       error,
     )
   }
+}
+
+/** With `use_remote_estimate` PostgreSQL asks there, too, when it plans. */
+function otherServerAway(table: TableName, error: unknown): EbbError {
+  return new EbbError(
+    `the condition reaches rows of ${display(table)} on another server: ${messageOf(error)}`,
+    {
+      state: 'Nothing has been changed.',
+      next: 'Exclude them by the condition: they are purged in the database that holds them.',
+    },
+    'objections',
+  )
 }
 
 function notToBeSeen(table: TableName, error: unknown): EbbError {

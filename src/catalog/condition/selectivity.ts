@@ -1,5 +1,5 @@
 import { within } from '../../db/savepoint.ts'
-import { readOne } from '../../db/query.ts'
+import { readAll, readOne } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
 import { putSession } from '../../db/settings.ts'
 import { codeOf, reasonOf } from '../../db/sqlstate.ts'
@@ -8,7 +8,7 @@ import { display, quoted, type TableName } from '../../sql/names.ts'
 import type { Predicate } from '../../sql/predicate.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { own } from '../../sql/operators.ts'
-import { literal, raw, sql, type Sql } from '../../sql/sql.ts'
+import { join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import type { LeafModel } from '../partitions/purge-leaves.ts'
 
 /** Whether a condition selects any rows, and whether it selects them all; null where that could not be found out in time. */
@@ -27,6 +27,8 @@ export async function readReach(
   predicate: Predicate,
   settings: ConditionSettings,
 ): Promise<Reach> {
+  // It is refused, so another server is not asked.
+  if (leaves.some(({ kind }) => kind === 'foreign table')) return { selectsSome: null, sparesSome: true }
   const matches = raw(`(${predicate.text}\n)`)
   const selectsSome = await exists(session, table, sql`select from ${quoted(table)} t where ${matches}`, settings)
   // Rows that are to stay are the youngest more often than not, and those are at the end.
@@ -35,8 +37,23 @@ export async function readReach(
     const spared = sql`select from only ${quoted(name)} t where ${end} and ${matches} is not true`
     if (await exists(session, table, spared, settings)) return { selectsSome, sparesSome: true }
   }
-  const spared = sql`select from ${quoted(table)} t where ${matches} is not true`
-  return { selectsSome, sparesSome: await exists(session, table, spared, settings) }
+  const here = await readPlacesHere(session, table)
+  if (here.length === 0) return { selectsSome, sparesSome: null }
+  const spared = here.map((place) => sql`select from ${place} t where ${matches} is not true`)
+  return { selectsSome, sparesSome: await exists(session, table, join(spared, ' union all '), settings) }
+}
+
+/** The table, or where some of its partitions are foreign, those that are not. */
+async function readPlacesHere(session: Session, table: TableName): Promise<Sql[]> {
+  const leaves = await readAll<{ name: TableName; kind: string }>(
+    session,
+    sql`
+    select json_build_object('schema', n.nspname, 'name', c.relname) as name, c.relkind as kind
+    from pg_partition_tree(${quoted(table).text}::regclass) t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
+    where t.isleaf and c.relkind in ('r', 'f')`,
+  )
+  const here = leaves.filter(({ kind }) => kind === 'r')
+  return here.length === leaves.length ? [quoted(table)] : here.map(({ name }) => sql`only ${quoted(name)}`)
 }
 
 const LAST_LEAVES = 3

@@ -230,6 +230,7 @@ async function readSelected(
       if (Array.isArray(since)) return since
       const found = await readMatching(session, table.name, rowsOfStale(since), settings, orderBy)
       if (Array.isArray(found)) return found
+      if (found.leaves.some(({ kind }) => kind === 'foreign table')) return found // it is refused
       const groups = await readGroupCount(session, since)
       if (groups === null) return { ...found, groups }
       return { ...found, groups, leaves: withMatching(found.leaves, groups.stale / Math.max(groups.groups, 1)) }

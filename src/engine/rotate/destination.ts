@@ -1,5 +1,5 @@
 import { openSession, streamOf, type Address, type Session } from '../../db/session.ts'
-import { codeOf, isConnectionLost, reasonOf } from '../../db/sqlstate.ts'
+import { codeOf, isConnectionLost, isLockRefused, reasonOf } from '../../db/sqlstate.ts'
 import { EbbError, messageOf } from '../../errors.ts'
 
 // The server that partitions are moved to, and a session there. Its errors are not ours: when it is away, what concerns
@@ -44,15 +44,20 @@ async function open(server: string, address: Address): Promise<Session> {
 }
 
 /** Does something that concerns the other server. Its errors have no cause: a lost connection is not one of ours. */
-export async function onServer<T>(server: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+export async function onServer<T>(
+  server: string,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+  state = UNCHANGED,
+): Promise<T> {
   try {
     return await work()
   } catch (error) {
     if (error instanceof EbbError || signal.aborted || codeOf(error) === undefined) {
       if (!isConnectionLost(error)) throw error
     }
-    const isAway = isConnectionLost(error) || (codeOf(error) ?? '').startsWith('08')
-    const next = isAway ? 'The next rotation tries again.' : 'Resolve the cause on that server, then rotate again.'
-    throw new EbbError(`${server}: ${reasonOf(error)}`, { state: UNCHANGED, next }, isAway ? 'try later' : 'failed')
+    const isPassing = isConnectionLost(error) || isLockRefused(error) || (codeOf(error) ?? '').startsWith('08')
+    const next = isPassing ? 'The next rotation tries again.' : 'Resolve the cause on that server, then rotate again.'
+    throw new EbbError(`${server}: ${reasonOf(error)}`, { state, next }, isPassing ? 'try later' : 'failed')
   }
 }

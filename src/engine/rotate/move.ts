@@ -4,22 +4,25 @@ import { from as copyFrom } from 'pg-copy-streams'
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { readPresentTable } from '../../catalog/table/read-table.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
-import { readAll, readOne } from '../../db/query.ts'
+import { readOne } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
+import { codeOf } from '../../db/sqlstate.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { EbbError } from '../../errors.ts'
-import { beginRetirement, endRetirement, forgetNewest, moveToken } from '../../journal/rotations.ts'
+import { recordMoved } from '../../journal/moved.ts'
+import { addMoveToken, beginRetirement, endRetirement, forgetNewest, moveTokens } from '../../journal/rotations.ts'
 import type { MoveStep } from '../../plan/language/step.ts'
 import { comparisonOf, copyOf, partsThere, tableThere, type Moving } from '../../plan/rotate/moving.ts'
 import type { Retirement } from '../../plan/rotate/plan.ts'
-import { display, quoted, type TableName } from '../../sql/names.ts'
-import { literal, sql } from '../../sql/sql.ts'
+import { display, quoted } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
 import { copyRows } from '../archive/copy-rows.ts'
-import { changed, readState } from '../steps/detach.ts'
+import { changed } from '../steps/detach.ts'
 import type { TableContext } from '../table-context.ts'
 import { onServer, type Destination } from './destination.ts'
 import { isNotHeld, perform, performOther, write, type RetireContext } from './partition-step.ts'
 import { stillAsPlanned, youngest, type Retired } from './retire.ts'
+import { commentOn, isMarked, lockThere, markOf, readThere } from './table-there.ts'
 import { isAsArchived, readSeal } from './seal.ts'
 import { copyingAgain, WrittenError } from './written.ts'
 
@@ -31,8 +34,9 @@ import { copyingAgain, WrittenError } from './written.ts'
 //     server, or we, are killed.
 //   - It is dropped only if both sides were equal, row by row, read through the foreign server itself, and its seal says
 //     under the lock that nobody has written to it since. What an earlier rotation has copied is compared again.
-//   - Until right before the exchange the table there has a token of the journal as its comment: only such a one is ever
-//     replaced. What is in use by this or another database never has one.
+//   - The table there has a token of the journal in its comment: only such a one is ever replaced. Right before the exchange
+//     it gets a new one, which no copy of this database has that was made before; the exchange ends what the journal knew.
+//     So what is in use by this or another database is never replaced, and what an interrupted move has left always may be.
 //   - Nothing waits for the other server while a lock is held.
 
 /** Moves one partition. */
@@ -51,8 +55,8 @@ interface Move {
   readonly leaf: TableModel
   readonly boundsText: string
   readonly destination: Destination
-  /** What the comment of our own copy is. */
-  readonly token: string
+  /** By which a copy of ours is known. */
+  readonly tokens: readonly string[]
   /** Whether the partition is as it was before the copy. */
   readonly isSealed: () => Promise<boolean>
 }
@@ -69,90 +73,83 @@ async function moveOnce(
   const { oid, name, boundsText: bounds, bytes, estimatedRows } = partition
   const entry = { oid, table: set.name, partition: name, method, bounds, bytes, estimatedRows, grace: null }
   await beginRetirement(session, journalSchema, entry)
-  const token = `ebb: being moved, ${await moveToken(session, journalSchema, oid)}`
+  const tokens = await moveTokens(session, journalSchema, oid)
   await perform(retiring, moving.guard, { alongside: () => [] })
   // Before the copy: whatever changes from here on gives another seal, or leaves a mark.
   const seal = await readSeal(session, journalSchema, oid)
   const isSealed = () => isAsArchived(session, journalSchema, oid, seal)
   if ((await youngest(retiring, partition)) !== null) throw changed(name, 'a row in it is to be kept after all')
   const leaf = await readPresentTable(session, name, server.version)
-  const one: Move = { set, leaf, boundsText: bounds, destination, token, isSealed }
+  const one: Move = { set, leaf, boundsText: bounds, destination, tokens, isSealed }
   await performOther(retiring, moving.copy, (told) => copyAndCompare(told, one, moving.copy))
 
-  await onServer(destination.server, context.signal, () =>
-    describe(destination.session, leaf.name, leaf.comment, token),
-  )
-  try {
-    const lock = await perform(retiring, moving.exchange, {
-      check: async () => {
-        await stillAsPlanned(retiring, partition)
-        await isNotHeld(retiring, partition)
-        if (!(await isSealed())) throw new WrittenError(name)
-      },
-      alongside: () => [
-        write(retiring, partition, 'moved'),
-        endRetirement(session, journalSchema, oid),
-        forgetNewest(session, journalSchema, oid),
-      ],
-    })
-    return { outcome: 'moved', lock, receipt: null }
-  } catch (error) {
-    await takeBack(retiring, one, oid).catch(() => {}) // the first error tells more
-    throw error
-  }
+  const token = await addMoveToken(session, journalSchema, oid)
+  await onServer(destination.server, context.signal, () => claim(one, token))
+  const moved = { server: destination.server, there: name, token, bounds }
+  const lock = await perform(retiring, moving.exchange, {
+    check: async () => {
+      await stillAsPlanned(retiring, partition)
+      await isNotHeld(retiring, partition)
+      if (!(await isSealed())) throw new WrittenError(name)
+    },
+    alongside: () => [
+      write(retiring, partition, 'moved'),
+      recordMoved(session, journalSchema, set.name, partition, moved),
+      endRetirement(session, journalSchema, oid),
+      forgetNewest(session, journalSchema, oid),
+      ...(leaf.comment === null ? [] : [session.query(commentOn('foreign table', name, leaf.comment))]),
+    ],
+  })
+  return { outcome: 'moved', lock, receipt: null }
 }
 
-/** The exchange was not made, so the table there may be replaced again. */
-async function takeBack({ context, set }: RetireContext, { leaf, destination, token }: Move, oid: string) {
-  const { state } = await readState(context.session, set.name, { oid, name: leaf.name })
-  if (state === 'attached') await describe(destination.session, leaf.name, token, leaf.comment)
-}
-
-/** Gives the table there a comment; `instead` of the one that it has, or it is not ours. */
-async function describe(session: Session, name: TableName, comment: string | null, instead: string | null) {
-  const { found } = await readOne<{ found: boolean }>(
-    session,
-    sql`select obj_description(to_regclass(${quoted(name).text}), 'pg_class') is not distinct from ${instead} as found`,
-  )
-  if (found) await session.query(commentOn(name, comment))
-}
-
-function commentOn(name: TableName, comment: string | null): string {
-  return `comment on table ${quoted(name).text} is ${comment === null ? 'null' : literal(comment).text}`
+/** Gives our copy its last token. */
+async function claim(one: Move, token: string): Promise<void> {
+  const { leaf, destination, tokens } = one
+  const { name } = leaf
+  const { session } = destination
+  await inTransaction(session, { local: ['synchronous_commit = on'] }, async () => {
+    const found = await lockThere(session, name, 'share update exclusive')
+    if (found === undefined || !isMarked(found, tokens)) throw notOurs(one)
+    await session.query(commentOn('table', name, markOf(token)))
+  })
 }
 
 /** When it returns, the table there has exactly the rows of the partition. */
 async function copyAndCompare(context: TableContext, one: Move, step: MoveStep): Promise<void> {
-  const { leaf, destination, token } = one
+  const { leaf, destination, tokens } = one
   const { server, session } = destination
   const concerning = <T>(work: () => Promise<T>) => onServer(server, context.signal, work)
   const found = await concerning(() => readThere(session, leaf.name))
-  if (found === undefined) await concerning(() => copyThere(context, one, step))
-  else if (await concerning(() => isEqual(context, one))) return
-  else if (found.comment === token) await concerning(() => copyThere(context, one, step))
-  else throw notOurs(one)
+  if (found !== undefined) {
+    if (!isMarked(found, tokens)) throw notOurs(one)
+    if (await concerning(() => isStillEqual(context, one))) return
+  }
+  await concerning(() => copyThere(context, one, step))
   if (await concerning(() => isEqual(context, one))) return
   if (!(await one.isSealed())) throw new WrittenError(leaf.name)
   throw notEqual(one)
 }
 
-async function readThere(session: Session, name: TableName): Promise<{ readonly comment: string | null } | undefined> {
-  const [row] = await readAll<{ comment: string | null }>(
-    session,
-    sql`select obj_description(c.oid, 'pg_class') as comment from pg_class c where c.oid = to_regclass(${quoted(name).text})`,
-  )
-  return row
+/** Of what an earlier try has left: it may have other columns by now, and then it is copied again. */
+async function isStillEqual(context: TableContext, one: Move): Promise<boolean> {
+  try {
+    return await isEqual(context, one)
+  } catch (error) {
+    if (/^(?:22|42)/.test(codeOf(error) ?? '')) return false
+    throw error
+  }
 }
 
 /** Creates and fills the table there, instead of what an earlier try has left; in one transaction. */
 async function copyThere(context: TableContext, one: Move, { title }: MoveStep): Promise<void> {
-  const { set, leaf, boundsText, destination, token } = one
+  const { set, leaf, boundsText, destination, tokens } = one
   const { session } = destination
   const { out, into } = copyOf(leaf)
   await inTransaction(session, { local: ['synchronous_commit = on'] }, async () => {
-    await dropOurs(session, leaf.name, token)
+    await dropOurs(session, one)
     await session.query(tableThere(set, leaf, boundsText))
-    await session.query(commentOn(leaf.name, token))
+    await session.query(commentOn('table', leaf.name, markOf(tokens.at(-1) ?? '')))
     const incoming = session.query(copyFrom(into))
     const { sent } = await copyRows(context, [out], (rows) => pipeline(Readable.from(filled(rows)), incoming))
     if (sent[0] !== incoming.rowCount)
@@ -162,10 +159,12 @@ async function copyThere(context: TableContext, one: Move, { title }: MoveStep):
 }
 
 /** What an earlier try has left, if anything; asked again under a lock. */
-async function dropOurs(session: Session, name: TableName, token: string): Promise<void> {
-  if ((await readThere(session, name)) === undefined) return
-  await session.query(sql`lock table ${quoted(name)} in access exclusive mode`)
-  if ((await readThere(session, name))?.comment === token) await session.query(sql`drop table ${quoted(name)}`)
+async function dropOurs(session: Session, one: Move): Promise<void> {
+  const { leaf, tokens } = one
+  const found = await lockThere(session, leaf.name, 'access exclusive')
+  if (found === undefined) return
+  if (!isMarked(found, tokens)) throw notOurs(one)
+  await session.query(sql`drop table ${quoted(leaf.name)}`)
 }
 
 /** The end of a COPY is an empty chunk. */
@@ -190,9 +189,9 @@ async function isEqual({ session }: TableContext, { leaf, destination: { server 
 }
 
 function notOurs({ leaf: { name }, destination: { server } }: Move): EbbError {
-  return new EbbError(`${server} has a table ${display(name)} already, whose rows are not those of the partition`, {
+  return new EbbError(`${server} has a table ${display(name)}, which is not a copy that was made for this move`, {
     state: 'The partition is attached, and unchanged; so is that table.',
-    next: `Find out what it is. If nobody needs it, on ${server}: drop table ${quoted(name).text};`,
+    next: `Find out what it is: another database may use it. If nobody needs it, on ${server}: drop table ${quoted(name).text};`,
   })
 }
 

@@ -24,6 +24,7 @@ import { validateTimezone } from '../../grid/grid.ts'
 import { entriesAbout } from '../../journal/entries.ts'
 import { journalExists, latestRun } from '../../journal/journal.ts'
 import { holdsAround } from '../../journal/holds.ts'
+import { movedPartitions } from '../../journal/moved.ts'
 import { begunRetirements, rememberedNewest } from '../../journal/rotations.ts'
 import { registeredSets } from '../../journal/sets.ts'
 import { expiryKind, isClosed } from '../../plan/rotate/horizon.ts'
@@ -92,8 +93,15 @@ export async function readSituation(
       policy === null ? null : await readFallback(session, situation, policy, rows, LOOKING_MS[thoroughness])
     const moving = to === undefined ? {} : { moveFacts: await readMoveFacts(session, name, to) }
     const rewriting = columnar ? { columnarFacts: await readColumnarFacts(session, name) } : {}
-    return { ...situation, taken, ...rows, fallback, ...moving, ...rewriting }
+    const moved = await readMoved(session, journalSchema, set, to)
+    return { ...situation, taken, ...rows, fallback, moved, ...moving, ...rewriting }
   })
+}
+
+/** Not asked of a table without foreign partitions that is not moved: of most. */
+async function readMoved(session: Session, schema: string, set: PartitionedTable, to: string | undefined) {
+  const isMoved = to !== undefined || set.partitions.some(({ kind }) => kind === 'foreign')
+  return isMoved && (await journalExists(session, schema, 'look')) ? movedPartitions(session, schema, set.name) : []
 }
 
 /** What is known of the rows in a DEFAULT partition, in the ranges for which partitions are missing. */

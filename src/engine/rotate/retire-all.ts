@@ -6,7 +6,6 @@ import type { BegunRetirement } from '../../plan/rotate/begun.ts'
 import { shownBounds } from '../../plan/rotate/candidates.ts'
 import { endOf, showMinute } from '../../plan/rotate/grace.ts'
 import type { RotateRequest } from '../../plan/rotate/request.ts'
-import type { Moving } from '../../plan/rotate/moving.ts'
 import type { Retirement, RotationPlan } from '../../plan/rotate/plan.ts'
 import { display } from '../../sql/names.ts'
 import type { Pace } from '../../pacing/throttle.ts'
@@ -17,9 +16,10 @@ import { assertNotTooWide } from '../archive/wide-rows.ts'
 import { withTriedStore } from '../archive/with-store.ts'
 import { withPace } from '../pace.ts'
 import type { RetireContext } from './partition-step.ts'
-import { withDestination } from './destination.ts'
+import { withDestination, type Destination } from './destination.ts'
 import { move } from './move.ts'
 import { rewrite } from './rewrite.ts'
+import { dropThere, removeMoved } from './remove-moved.ts'
 import { finishLeftover, retire, watchLeftover, type Retired } from './retire.ts'
 import { note, trying, type Draft } from './report.ts'
 
@@ -35,14 +35,14 @@ export async function retireAll(
 ): Promise<void> {
   await watchAll({ ...retiring, store: null }, done)
   const { to } = request
-  if (to === undefined) await archiving(retiring, request, done, (store) => atItsPace({ ...retiring, store }, done))
-  else await moveAll({ ...retiring, store: null }, to, toUrl, done)
+  if (to !== undefined) return moveAll({ ...retiring, store: null }, to, toUrl, done)
+  await archiving(retiring, request, done, (store) => retireHere({ ...retiring, store }, done))
 }
 
 /** Whether there is something to retire that can be. */
-function isDue({ finalize, leftovers, retire }: RotationPlan): boolean {
+function isDue({ finalize, leftovers, leftThere, retire }: RotationPlan): boolean {
   // PostgreSQL detaches no other partition before this one is finished; that it is not has been reported.
-  return finalize.length === 0 && leftovers.length + retire.length > 0
+  return finalize.length === 0 && leftovers.length + leftThere.length + retire.length > 0
 }
 
 /**
@@ -75,7 +75,7 @@ async function watchAll(retiring: RetireContext, done: Draft): Promise<void> {
     )
 }
 
-/** Opens a session on the other server, if there is something to move: an outage then changes nothing. */
+/** What is here does not wait for the other server; an outage of it changes nothing of what concerns it. */
 async function moveAll(
   retiring: RetireContext,
   server: string,
@@ -84,24 +84,60 @@ async function moveAll(
 ): Promise<void> {
   const { context, plan } = retiring
   if (!isDue(plan)) return
-  await trying(context, done, `move partitions to ${server}`, async () => {
-    if (toUrl === undefined) throw new UsageError('nothing says how to reach it', 'Pass --to-url.')
-    await withDestination(server, toUrl, context.signal, (destination) =>
-      atItsPace(retiring, done, (retirement, moving) => move(retiring, destination, retirement, moving)),
+  await atItsPace(retiring, done, async (pace) => {
+    await finishLeftovers(retiring, pace, done)
+    if (plan.leftThere.length + plan.retire.length === 0) return
+    await trying(context, done, `move partitions to ${server}`, async () => {
+      if (toUrl === undefined) throw new UsageError('nothing says how to reach it', 'Pass --to-url.')
+      await withDestination(server, toUrl, context.signal, async (destination) => {
+        await dropLeftThere(retiring, destination, pace, done)
+        await retireExpired(retiring, pace, done, (retirement) => moveOrRemove(retiring, destination, retirement))
+      })
+    })
+  })
+}
+
+function moveOrRemove(retiring: RetireContext, destination: Destination, retirement: Retirement): Promise<Retired> {
+  const { moving, removing } = retirement
+  if (moving !== null) return move(retiring, destination, retirement, moving)
+  if (removing !== null) return removeMoved(retiring, destination, retirement, removing)
+  throw new Error('beside a server to move to, nothing is retired otherwise')
+}
+
+async function dropLeftThere(retiring: RetireContext, destination: Destination, pace: Pace, done: Draft) {
+  for (const removing of retiring.plan.leftThere) {
+    await pace.turn(null)
+    await trying(retiring.context, done, removing.drop.title, async () => {
+      const { there, bounds } = removing.moved
+      await dropThere(retiring, destination, removing)
+      done.retired.push({
+        partition: there,
+        outcome: 'dropped',
+        ...boundsOf({ bounds }, retiring.plan),
+        rows: null,
+        bytes: 0,
+        receipt: null,
+        goesFrom: null,
+      })
+    })
+  }
+}
+
+async function retireHere(retiring: RetireContext, done: Draft): Promise<void> {
+  await atItsPace(retiring, done, async (pace) => {
+    await finishLeftovers(retiring, pace, done)
+    await retireExpired(retiring, pace, done, (retirement) =>
+      retirement.rewriting === null
+        ? retire(retiring, retirement)
+        : rewrite(retiring, retirement, retirement.rewriting),
     )
   })
 }
 
-type MoveOne = (retirement: Retirement, moving: Moving) => Promise<Retired>
-
-const NEVER_MOVED: MoveOne = () => Promise.reject(new Error('what is moved has a destination'))
-
-async function atItsPace(retiring: RetireContext, done: Draft, moveOne = NEVER_MOVED): Promise<void> {
-  const { context, plan } = retiring
+async function atItsPace({ context, plan }: RetireContext, done: Draft, work: (pace: Pace) => Promise<void>) {
   await withPace(context, [plan.table], async (pace) => {
     try {
-      await finishLeftovers(retiring, pace, done)
-      await retireExpired(retiring, pace, done, moveOne)
+      await work(pace)
     } finally {
       done.pace = pace.summary()
     }
@@ -129,22 +165,23 @@ async function finishLeftovers(retiring: RetireContext, pace: Pace, done: Draft)
 }
 
 /** For people. */
-function boundsOf({ bounds }: BegunRetirement, { policy }: RotationPlan): { from: string; to: string } {
+function boundsOf({ bounds }: Pick<BegunRetirement, 'bounds'>, { policy }: RotationPlan): { from: string; to: string } {
   if (policy === null) return { from: bounds, to: '' }
   return shownBounds(spanOfBounds(policy.kind, bounds), policy)
 }
 
-async function retireExpired(retiring: RetireContext, pace: Pace, done: Draft, moveOne: MoveOne): Promise<void> {
+async function retireExpired(
+  retiring: RetireContext,
+  pace: Pace,
+  done: Draft,
+  retireOne: (retirement: Retirement) => Promise<Retired>,
+): Promise<void> {
   const { context, plan } = retiring
   for (const retirement of plan.retire) {
-    const { partition, method, shown, rows, bytes, grace, moving, rewriting } = retirement
+    const { partition, method, shown, rows, bytes, grace } = retirement
     await pace.turn(null)
     const going = await trying(context, done, `${method} ${display(partition.name)}`, async () => {
-      const retired = await (moving !== null
-        ? moveOne(retirement, moving)
-        : rewriting !== null
-          ? rewrite(retiring, retirement, rewriting)
-          : retire(retiring, retirement))
+      const retired = await retireOne(retirement)
       note(done, retired.lock)
       done.retired.push({
         partition: partition.name,

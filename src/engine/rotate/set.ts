@@ -89,6 +89,7 @@ async function carryOut(context: TableContext, asked: Asked, lockLimits: LockLim
   const steps = [
     ...plan.watch.map(({ step }) => step),
     ...plan.leftovers.flatMap(leftoverSteps),
+    ...plan.leftThere.map(({ drop }) => drop),
     ...plan.retire.flatMap((one) => one.steps),
   ]
   const holdsAccepted = request.accept.includes('hold')
@@ -99,8 +100,8 @@ async function carryOut(context: TableContext, asked: Asked, lockLimits: LockLim
 
 /** By time, new partitions change nothing about which ones have expired. */
 function removesNothing({ situation, plan }: Looked): boolean {
-  const { finalize, leftovers, retire, withheld, policy, objections } = plan
-  const left = [finalize, leftovers, retire, withheld, objections, situation.begun]
+  const { finalize, leftovers, leftThere, retire, withheld, policy, objections } = plan
+  const left = [finalize, leftovers, leftThere, retire, withheld, objections, situation.begun]
   return policy?.kind !== 'id' && left.every(({ length }) => length === 0)
 }
 
@@ -155,7 +156,7 @@ async function settleBegun(
     }
     const isDetached = state === 'detached' || state === 'renamed'
     if (method === 'move' && state !== 'gone') {
-      if (!isStillMoved(plan, oid)) await noLongerMoved(context, entry, lockLimits, done)
+      if (entry.watched && !isStillMoved(plan, oid)) await noLongerMoved(context, entry, lockLimits, done)
       continue
     }
     if (state === 'detach pending' || (isDetached && method !== 'detach')) continue
@@ -176,17 +177,19 @@ function isStillMoved({ horizon, retire, withheld }: RotationPlan, oid: string):
   return [...retire, ...withheld].some(({ partition, method }) => method === 'move' && partition.oid === oid)
 }
 
-/** A move that was begun, and is not gone on with: what others write to the partition no longer leaves a mark. */
+/**
+ * A move that was begun, and is not gone on with: what others write to the partition no longer leaves a mark. The tokens
+ * are kept: a copy may be left there.
+ */
 async function noLongerMoved(
   context: TableContext,
-  { oid, called }: BegunRetirement,
+  { called }: BegunRetirement,
   lockLimits: LockLimits,
   done: Draft,
 ): Promise<void> {
   const step = unguardStep(called)
   await trying(context, done, step.title, async () => {
-    const alongside = () => [endRetirement(context.session, context.journalSchema, oid)]
-    note(done, await perform({ context, lockLimits, steps: [step] }, step, { alongside }))
+    note(done, await perform({ context, lockLimits, steps: [step] }, step, { alongside: () => [] }))
   })
 }
 

@@ -14,8 +14,16 @@ export function explainArchive({ statements }: ArchiveStep): string[] {
   ]
 }
 
-/** What psql cannot do: the table on the other server is created by a session there. */
-export function explainMoving({ server }: MoveStep): string[] {
+/** What psql cannot do: a session on the other server. */
+export function explainMoving({ server, statements }: MoveStep): string[] {
+  if (statements.length > 0)
+    return [
+      ...comment(
+        `on ${server}, if the comment of the table is still that of Ebb, and all its rows have expired:`,
+        '  ',
+      ),
+      ...statements.flatMap((one) => statementComment(`${one};`, '    ')),
+    ]
   return comment(
     `not plain SQL: on ${server}, Ebb creates the table, copies the rows into it and builds its keys and indexes, all in one transaction; then it compares both sides row by row, through a foreign table`,
     '  ',

@@ -8,13 +8,17 @@ import { showBytes, showCount, showRows } from '../../text/units.ts'
 
 /** The rotation of one set as a script: partitions to create, to retire and to keep, with reasons, and the statements. */
 export function explainRotation(plan: RotationPlan, todo: ToDo): string {
-  const { create, retire, withheld, skipped, finalize, leftovers, watch } = plan
+  const { create, retire, withheld, skipped, finalize, leftovers, leftThere, watch } = plan
+  const unfinished = [
+    ...[...finalize, ...watch, ...leftovers].map(({ step }) => step),
+    ...leftThere.map(({ drop }) => drop),
+  ]
   return asScript([
     ...comment(plan.goal),
     ...section('Basis', plan.evidence),
     ...section(
-      `Finish (${finalize.length + watch.length + leftovers.length})`,
-      [...finalize, ...watch, ...leftovers].map(({ step }) => `${step.title}: ${step.because}`),
+      `Finish (${unfinished.length})`,
+      unfinished.map(({ title, because }) => `${title}: ${because}`),
     ),
     ...section(
       `Create (${create.length})`,

@@ -190,7 +190,10 @@ export interface ArchiveStep extends Described {
   readonly work: ArchiveWork
 }
 
-/** Copies a partition to another server, through a session there, and compares both sides. */
+/**
+ * Works on another server, through a session there: its statements are carried out there; without any, a partition is copied
+ * there, and both sides are compared.
+ */
 export interface MoveStep extends Described {
   readonly kind: 'move'
   /** A foreign server, by its name here. */

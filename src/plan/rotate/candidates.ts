@@ -154,6 +154,16 @@ function reasonToLeave(
     return 'it has partitions of its own, and only a table can be moved to another server'
   if (method === 'columnar' && partition.kind === 'partitioned')
     return 'it has partitions of its own, and only a table can be stored in columns'
+  return reasonInTheWay(partition, method, holds, kind)
+}
+
+/** What else prevents that a partition is retired. */
+export function reasonInTheWay(
+  partition: Partition,
+  method: Retire,
+  holds: readonly HoldAround[],
+  kind: KeyKind,
+): string | null {
   if (!partition.actAsOwner) return 'it belongs to a role that this role cannot act for'
   const dependents = [...partition.dependents, ...(partition.tree?.children ?? []).flatMap((one) => one.dependents)]
   if (['drop', 'move', 'columnar'].includes(method) && dependents.length > 0)
@@ -323,7 +333,7 @@ function retireObjections(
  * A clock that is years ahead makes every row look expired. So it is questioned if nothing has been written for
  * longer than rows are kept, or if the partition of the newest row would be retired.
  */
-function clockDoubts(
+export function clockDoubts(
   { set, newest, thorough, server }: RotationSituation,
   policy: SetPolicy,
   { kind, timezone, keep, position: horizon }: Horizon,

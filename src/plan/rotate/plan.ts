@@ -11,6 +11,7 @@ import type { BegunRetirement, Newest } from './begun.ts'
 import { type TableName } from '../../sql/names.ts'
 import type { Rewriting } from './columnar.ts'
 import { type Horizon } from './horizon.ts'
+import type { MovedPartition, Removing } from './moved.ts'
 import type { Moving } from './moving.ts'
 import type { Retire } from './request.ts'
 import { type Creation } from './runway.ts'
@@ -58,6 +59,8 @@ export interface RotationSituation {
   readonly moveFacts?: MoveFacts
   /** The same of storing them in columns. */
   readonly columnarFacts?: ColumnarFacts
+  /** Partitions that are on other servers. */
+  readonly moved: readonly MovedPartition[]
   /** Names in the set's schema. */
   readonly taken: ReadonlySet<string>
 }
@@ -90,6 +93,8 @@ export interface RotationPlan {
   readonly create: readonly Creation[]
   /** Detached by an earlier rotation, and to be dropped now. */
   readonly leftovers: readonly Leftover[]
+  /** Of moved partitions that an earlier rotation has begun to remove: tables on the other server. */
+  readonly leftThere: readonly Removing[]
   /** Detached for a while, and not watched yet: the rotation was interrupted. */
   readonly watch: readonly Watching[]
   /** Oldest first. */
@@ -146,6 +151,8 @@ export interface Retirement {
   readonly moving: Moving | null
   /** Null where it is not rewritten in columns. */
   readonly rewriting: Rewriting | null
+  /** Null where it was not moved before, and so is not removed on the other server. */
+  readonly removing: Removing | null
   readonly steps: readonly RotationStep[]
 }
 

@@ -15,6 +15,8 @@ export interface RotateRequest {
   readonly retire: Retire
   /** The foreign server that partitions are moved to; missing where they are not. */
   readonly to?: string
+  /** How long moved partitions stay on the other server, by the age of their rows; missing: for good. */
+  readonly keepMoved?: Interval
   /** How long detached partitions stay before they are dropped; null: as the policy says. */
   readonly grace: Interval | null
   /** Where rows are archived before they are removed; null without. */

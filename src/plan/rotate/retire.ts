@@ -6,6 +6,7 @@ import { exclusive } from '../language/locks.ts'
 import { BESIDE_DEFAULT_MS } from './beside-default.ts'
 import type { Rewriting } from './columnar.ts'
 import { dropStep } from './drop.ts'
+import type { Removing } from './moved.ts'
 import type { Moving } from './moving.ts'
 import type { Retire } from './request.ts'
 import { onCitus } from './on-citus.ts'
@@ -17,9 +18,9 @@ import type { DetachStep, Lock, ShortLockStep } from '../language/step.ts'
 // The steps that retire a partition. Never with CASCADE: a partition with dependent objects is kept.
 
 /** How one partition is retired. */
-export type Retiring = Pick<Retirement, 'archiving' | 'moving' | 'rewriting' | 'steps'>
+export type Retiring = Pick<Retirement, 'archiving' | 'moving' | 'rewriting' | 'removing' | 'steps'>
 
-const WITHOUT = { archiving: null, moving: null, rewriting: null }
+const WITHOUT = { archiving: null, moving: null, rewriting: null, removing: null }
 
 /** The steps to move one partition, in order. */
 export function moveSteps(moving: Moving): Retiring {
@@ -29,6 +30,11 @@ export function moveSteps(moving: Moving): Retiring {
 /** The steps to rewrite one partition in columns, in order. */
 export function rewriteSteps(rewriting: Rewriting): Retiring {
   return { ...WITHOUT, rewriting, steps: [rewriting.copy, rewriting.exchange, rewriting.drop] }
+}
+
+/** The steps to remove one that was moved before, in order. */
+export function removeSteps(release: ShortLockStep, removing: Removing): Retiring {
+  return { ...WITHOUT, removing, steps: [release, removing.drop] }
 }
 
 /**

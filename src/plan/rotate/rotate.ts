@@ -22,6 +22,7 @@ import { showBytes } from '../../text/units.ts'
 import { aboutRows } from './about-rows.ts'
 import { planExpiry, type Expiry } from './candidates.ts'
 import { leftoverSteps, planLeftovers } from './leftovers.ts'
+import { planMovedExpiry, type MovedExpiry } from './moved-expiry.ts'
 import type { RotationSituation, RotationPlan } from './plan.ts'
 
 /** Plans the rotation of one set. Pure: same situation, same plan; the only clock is the server's. */
@@ -95,6 +96,7 @@ export function refuse(table: TableName, registered: SetPolicy | null, objection
     exclusion: null,
     create: [],
     leftovers: [],
+    leftThere: [],
     watch: [],
     retire: [],
     withheld: [],
@@ -129,7 +131,9 @@ function withPolicy(
   const runway = differing.length > 0 ? NO_RUNWAY : planRunway(set, policy, evidenceOfRunway)
   const { create } = runway
   const beside = stepsBeside(situation.fallback, runway)
-  const expiry = planExpiry(situation, request, policy, now)
+  const expiry = withMoved(planExpiry(situation, request, policy, now), (horizon) =>
+    planMovedExpiry(situation, request, policy, horizon, now),
+  )
   const blocked = expiry.objections.length > 0
   const leftovers = planLeftovers(situation, request, policy, expiry.horizon, blocked)
   const retire = blocked ? [] : expiry.candidates
@@ -142,12 +146,13 @@ function withPolicy(
     ...beside,
     create,
     leftovers: leftovers.finish,
+    leftThere: expiry.leftThere,
     watch: leftovers.watch,
     retire,
     withheld: blocked ? expiry.candidates : [],
     skipped: [...expiry.skipped, ...leftovers.skipped],
     historyGoesOn: historyGoesOn(set, policy, expiry),
-    evidence: [evidence, ...describeExpiry(expiry, request, situation.registered)],
+    evidence: [evidence, ...describeExpiry(expiry, request, situation.registered), ...expiry.evidence],
     notes: [...serverNotes(server), ...notesOn(situation, policy, expiry, request)],
     steps: [
       ...present(beside.readmit),
@@ -158,8 +163,23 @@ function withPolicy(
       ...present(beside.exclusion?.drop),
       ...leftovers.watch.map(({ step }) => step),
       ...leftovers.finish.flatMap(leftoverSteps),
+      ...expiry.leftThere.map(({ drop }) => drop),
       ...retire.flatMap(({ steps }) => steps),
     ],
+  }
+}
+
+/** What is here, and what was moved before. */
+function withMoved(here: Expiry, planMoved: (horizon: Expiry['horizon']) => MovedExpiry): Expiry & MovedExpiry {
+  const moved = planMoved(here.horizon)
+  const codes = here.objections.map(({ code }) => code)
+  return {
+    ...here,
+    candidates: [...moved.candidates, ...here.candidates],
+    leftThere: moved.leftThere,
+    skipped: [...here.skipped, ...moved.skipped],
+    objections: [...here.objections, ...moved.objections.filter(({ code }) => !codes.includes(code))],
+    evidence: moved.evidence,
   }
 }
 
@@ -214,11 +234,12 @@ function describeExpiry(
   if (horizon === null) return ['no retention period is set (--keep), so no rows are removed']
   const instead = registered === null || keep === null ? '' : ` (--keep; ${describeKeep(registered.keep)} registered)`
   const kept = `with ${displayInterval(horizon.keep)} kept${instead}, the horizon is ${horizon.shown}, by the server’s clock`
-  if (candidates.length === 0) return [kept, 'no partition is entirely before it, so none is retired']
-  const bytes = candidates.reduce((sum, candidate) => sum + candidate.bytes, 0)
+  const here = candidates.filter(({ removing }) => removing === null)
+  if (here.length === 0) return [kept, 'no partition is entirely before it, so none is retired']
+  const bytes = here.reduce((sum, candidate) => sum + candidate.bytes, 0)
   return [
     kept,
-    `to ${method}: ${plural(candidates.length)}, ${aboutRows(candidates)}, ${showBytes(bytes)}; 0 rows inside the keep window`,
+    `to ${method}: ${plural(here.length)}, ${aboutRows(here)}, ${showBytes(bytes)}; 0 rows inside the keep window`,
   ]
 }
 

@@ -95,6 +95,7 @@ export function onlySaved(plan: RotationPlan, saved: SavedPlan): RotationPlan {
     finalize: plan.finalize.filter(({ step }) => isSaved(step)),
     create: plan.create.filter(({ step }) => isSaved(step)),
     leftovers: plan.leftovers.filter(({ step }) => isSaved(step)),
+    leftThere: plan.leftThere.filter(({ drop }) => isSaved(drop)),
     watch: plan.watch.filter(({ step }) => isSaved(step)),
     retire: plan.retire.filter(
       ({ partition, steps }) => steps.every(isSaved) && isKnown(partition.name, partition.oid, partition.boundsText),
