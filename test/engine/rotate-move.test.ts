@@ -9,11 +9,11 @@ import { inspect } from '../../src/library/inspect.ts'
 import { purge } from '../../src/library/purge.ts'
 import { status } from '../../src/library/runs.ts'
 import { quoted } from '../../src/sql/names.ts'
-import { sql } from '../../src/sql/sql.ts'
+import { raw, sql } from '../../src/sql/sql.ts'
 import { coldServer } from '../support/cold-server.ts'
 import { test } from '../support/database.ts'
 import { ASKED, keyless, kindsOf, moving, rowsOf, tablesThere } from './move-support.ts'
-import { journalOf, leafOf, month, monthlyEvents, options, planOf, rotateOne } from './rotate-support.ts'
+import { countOf, journalOf, leafOf, month, monthlyEvents, options, planOf, rotateOne } from './rotate-support.ts'
 
 const cold = coldServer()
 
@@ -69,6 +69,50 @@ describe('moving expired partitions to another server', () => {
       ),
       expect.stringContaining('it is a foreign table'),
     ])
+  })
+
+  test('works beside a DEFAULT partition, and with columns that are computed when they are read', async ({
+    database,
+  }) => {
+    await cold.link(database)
+    const { rows } = await database.admin<{ how: string }>(
+      `select case when current_setting('server_version_num')::int >= 180000 then 'virtual' else 'stored' end as how`,
+    )
+    const columns = `id bigint generated always as identity, at timestamptz not null, token text, n int default 3,
+      twice int generated always as (n * 2) ${rows[0]!.how}`
+    const table = await monthlyEvents(database, -4, 1, 'events', raw(columns))
+    const [divided, plain, fallback] = [
+      leafOf(database, table, -4),
+      leafOf(database, table, -3),
+      database.table('rest'),
+    ]
+    const owner = await database.session('owner')
+    await owner.query(
+      sql`
+      create table ${quoted(fallback)} partition of ${quoted(table)} default;
+      insert into ${quoted(table)} (at) values (now() + interval '9 years');
+      create table ${quoted(database.table('twin'))} (like ${quoted(divided)} including all excluding identity) partition by list (token);
+      create table ${quoted(database.table('part'))} partition of ${quoted(database.table('twin'))} default;
+      insert into ${quoted(database.table('twin'))} (id, at) select id, at from ${quoted(divided)};
+      drop table ${quoted(divided)}`.text,
+    )
+    const { rows: bounds } = await database.admin<{ from: string; to: string }>(
+      sql`select (${month(-4)})::text as from, (${month(-3)})::text as to`,
+    )
+    await owner.query(
+      `alter table ${quoted(table).text} attach partition ${quoted(database.table('twin')).text} for values from ('${bounds[0]!.from}') to ('${bounds[0]!.to}')`,
+    )
+    const before = await rowsOf(database, table)
+
+    const report = await moving(cold, database, table)
+
+    expect(report.failed).toEqual([])
+    expect(report.retired).toMatchObject([{ partition: plain, outcome: 'moved' }])
+    expect(report.skipped).toContainEqual({
+      partition: database.table('twin'),
+      reason: 'it has partitions of its own, and only a table can be moved to another server',
+    })
+    expect(await rowsOf(database, table)).toEqual(before)
   })
 
   test('loses no write that comes while a partition is copied', async ({ database }) => {
@@ -202,6 +246,28 @@ describe('partitions are not moved', () => {
     const moved = await moving(cold, database, table)
     expect([moved.failed, moved.retired.length, moved.plan!.objections]).toEqual([[], 1, []])
     expect((await planOf(database, table, ASKED)).objections).toEqual([])
+  })
+
+  test('of such a table by Ebb; those that it has detached can be moved by hand, and a view shows all', async ({
+    database,
+  }) => {
+    await cold.link(database)
+    const table = await monthlyEvents(database, -3, 1)
+    const leaf = leafOf(database, table, -3)
+    const before = await countOf(database, table)
+    const { objections } = await planOf(database, table, ASKED)
+    const [view] = /create view .*$/.exec(objections[0]!.fix)!
+    expect((await rotateOne(database, table, { keep: '2 months', retire: 'detach' })).failed).toEqual([])
+    await cold.query(database, `create table ${quoted(leaf).text} (id bigint, at timestamptz, token text)`)
+    const elsewhere = quoted(database.table('elsewhere')).text
+    await database.admin(`
+      create foreign table ${elsewhere} (id bigint, at timestamptz, token text) server cold options (table_name '${leaf.name}');
+      insert into ${elsewhere} select * from ${quoted(leaf).text}; drop table ${quoted(leaf).text};
+      ${view.replace('…', elsewhere)}`)
+    const { rows } = await database.admin(
+      sql`select count(*)::int as count from ${quoted({ ...table, name: `${table.name}_all` })}`,
+    )
+    expect(rows).toEqual([{ count: before }])
   })
 
   test('that the foreign server does not show as they were copied', async ({ database }) => {

@@ -49,7 +49,7 @@ async function expectRemoved(database: Database, table: TableName, before: reado
     string,
     string,
   ]
-  expect(await tablesThere(cold, database)).toEqual({ [young]: expect.stringMatching(/^ebb: moved/) })
+  expect(await tablesThere(cold, database)).toEqual({ [young]: expect.stringMatching(/^ebb: moved/) as string })
   const kinds = await kindsOf(database, table)
   expect([kinds[oldest], kinds[old], kinds[young]]).toEqual([undefined, undefined, 'f'])
   expect(await rowsOf(database, table)).toEqual(before.filter((row) => !isBefore(row)))
@@ -201,7 +201,7 @@ describe('wherever a removal is killed', () => {
     const work = async () => reports.push(await removing(database, table))
     expect(await cutAt(/^drop table/, onOtherServer(cold, database), work)).toBe(true)
     expect(reports[0]!.failed.map(({ error }) => error)).toEqual([
-      expect.objectContaining({ message: expect.stringMatching(/^cold: /), kind: 'try later' }),
+      expect.objectContaining({ message: expect.stringMatching(/^cold: /) as string, kind: 'try later' }),
     ])
     const oldest = leafOf(database, table, -5)
     const dropping = await planOf(database, table, { keep: '2 months' })
