@@ -39,7 +39,7 @@ function assert(condition, what) {
 }
 
 async function on(server, database, work) {
-  const client = new pg.Client({ connectionString: server.url, database })
+  const client = new pg.Client({ connectionString: new URL(`/${database}`, server.url).href })
   client.on('error', () => {})
   await client.connect()
   try {
@@ -157,7 +157,7 @@ async function left({ here, cold }, database) {
   const inHere = await on(here, database, (query) =>
     query(`select (select count(*)::int from ebb.retirement) as begun, (select count(*)::int from ebb.moved_partition where released_at is not null) as released,
       (select count(*)::int from pg_trigger where tgname = 'ebb_archived_write') as guards,
-      array(select c.relname::text || c.relkind from pg_inherits join pg_class c on c.oid = inhrelid where inhparent = 'events'::regclass order by 1) as partitions,
+      array(select c.relname::text || c.relkind::text from pg_inherits join pg_class c on c.oid = inhrelid where inhparent = 'events'::regclass order by 1) as partitions,
       array(select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'f')
         and not relispartition order by 1) as others`),
   )
@@ -167,6 +167,11 @@ async function left({ here, cold }, database) {
     ),
   )
   return { ...inHere[0], ...inCold[0] }
+}
+
+/** Without those that were created ahead. */
+function months({ partitions }) {
+  return partitions.filter((name) => /^events_\d[rf]$/.test(name))
 }
 
 async function round(servers, seed, typicalMs) {
@@ -181,14 +186,14 @@ async function round(servers, seed, typicalMs) {
     const moved = await left(servers, database)
     const kinds = ['events_0f', 'events_1f', 'events_2f', 'events_3r', 'events_4r', 'events_5r', 'events_6r']
     const first = ['events_0', 'events_1', 'events_2']
-    assert(same(moved.partitions.slice(0, 7), kinds), `partitions: ${moved.partitions}`)
+    assert(same(months(moved), kinds), `partitions: ${moved.partitions}`)
     assert(same(moved.tables, first), `there: ${moved.tables}`)
     assert(moved.begun + moved.released + moved.guards + moved.others.length === 0, `left: ${JSON.stringify(moved)}`)
 
     const [oldest, second] = (await rowsOf(servers.here, database)).map(({ month }) => month)
     await phase(servers, database, REMOVE, { ...options, kept: (month) => month !== oldest && month !== second })
     const removed = await left(servers, database)
-    assert(same(removed.partitions.slice(0, 5), kinds.slice(2)), `partitions: ${removed.partitions}`)
+    assert(same(months(removed), kinds.slice(2)), `partitions: ${removed.partitions}`)
     assert(same(removed.tables, first.slice(2)), `there: ${removed.tables}`)
     assert(
       removed.begun + removed.released + removed.guards + removed.others.length === 0,

@@ -63,11 +63,14 @@ const EVENTS = `concat_ws(' OR', case when g.tgtype & 4 > 0 then ' INSERT' end, 
     from unnest(g.tgattr::int2[]) with ordinality k (number, position) join pg_attribute a on a.attrelid = p.oid and a.attnum = k.number), '') end,
   case when g.tgtype & 32 > 0 then ' TRUNCATE' end)`
 
+/** By which Ebb notices writes to a partition while it is moved or archived: it makes no difference to its siblings. */
+export const WRITE_TRIGGER = 'ebb_archived_write'
+
 const TRIGGERS = `select json_build_object('kind', 'trigger', 'name', g.tgname, 'enabled', ${ENABLED('g.tgenabled')}, 'before', d.start,
     'after', case when starts_with(pg_get_triggerdef(g.oid), d.start || d.place) then substr(pg_get_triggerdef(g.oid), 1 + length(d.start || d.place)) end)
   from pg_trigger g cross join lateral (select format('CREATE %sTRIGGER %I %s%s ON ', case when g.tgconstraint <> 0 then 'CONSTRAINT ' else '' end,
       g.tgname, case when g.tgtype & 2 > 0 then 'BEFORE' else 'AFTER' end, ${EVENTS}) as start, format('%I.%I', pn.nspname, p.relname) as place) d
-  where g.tgrelid = p.oid and not g.tgisinternal and g.tgparentid = 0`
+  where g.tgrelid = p.oid and not g.tgisinternal and g.tgparentid = 0 and g.tgname <> '${WRITE_TRIGGER}'`
 
 const COLUMNS = (of: string, where: string) => `select json_build_object(${of})
   from pg_attribute a join pg_attribute b on b.attrelid = c.oid and b.attname = a.attname and not b.attisdropped

@@ -2,7 +2,7 @@ import { readOne } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { at } from '../../journal/journal.ts'
-import { WRITE_TRIGGER } from '../../plan/rotate/archiving.ts'
+import { WRITE_TRIGGER } from '../../catalog/partitions/own-parts.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 

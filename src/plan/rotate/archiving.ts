@@ -1,3 +1,4 @@
+import { WRITE_TRIGGER } from '../../catalog/partitions/own-parts.ts'
 import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { toText } from '../../grid/key.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
@@ -63,9 +64,6 @@ function folderOf({ name, columns }: PartitionedTable, key: string, bounds: stri
     bounds,
   )
 }
-
-/** By which writes are noticed. */
-export const WRITE_TRIGGER = 'ebb_archived_write'
 
 /** When its lock is taken, all earlier writers have ended; later ones leave a mark in the journal. */
 export function guardStep({ name }: Pick<Detached, 'name'>, journalSchema: string): ShortLockStep {
