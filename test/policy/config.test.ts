@@ -167,7 +167,7 @@ policies:
 polices: {}
 `)
     expect(faults).toEqual([
-      '1:21: defaults.retire: expected drop, detach, truncate or move',
+      '1:21: defaults.retire: expected drop, detach, truncate, move or columnar',
       '4:5: public.events: partition.by: missing',
       '4:18: public.events: partition.bye: there is no such key; did you mean by?',
       "4:42: public.events: partition.every: '1 mnth' is not an interval",
