@@ -69,8 +69,9 @@ export async function readShardSizes(
     client,
     sql`
     select t.name, coalesce(citus_total_relation_size(t.name::regclass, fail_on_error => false), 0)::float8 as bytes,
-      (select case when bool_and(success and result::numeric >= 0) then sum(result::numeric)::float8 end
-        from run_command_on_shards(t.name::regclass, $$select reltuples from pg_class where oid = '%s'::regclass$$)) as rows
+      (select case when bool_and(known.rows >= 0) then sum(known.rows)::float8 end
+        from run_command_on_shards(t.name::regclass, $$select reltuples from pg_class where oid = '%s'::regclass$$),
+          lateral (select case when success then result::numeric else -1 end as rows) known) as rows
     from unnest(${tables.map((table) => quoted(table).text)}::text[]) t (name)
     where exists (select from pg_dist_shard s where s.logicalrelid = t.name::regclass)`,
   )

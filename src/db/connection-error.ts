@@ -17,7 +17,7 @@ function nodeLost(node: string, error: unknown): EbbError {
     `the node ${node} of the Citus cluster cannot be reached (${messageOf(error).split('\n', 1)[0]})`,
     {
       state: 'What was committed before is kept; what was not is undone on all nodes.',
-      next: `${WHEN_IT_IS_BACK} (select * from citus_check_cluster_node_health();): the same command resumes from there.`,
+      next: `${WHEN_IT_IS_BACK} (select * from citus_check_cluster_node_health();). Run the same command again: it resumes from there.`,
     },
     'try later',
     error,
@@ -25,7 +25,7 @@ function nodeLost(node: string, error: unknown): EbbError {
 }
 
 /** What to do about a node. */
-export const WHEN_IT_IS_BACK = 'Run it again when the node is back, or no longer part of the cluster'
+export const WHEN_IT_IS_BACK = 'Wait until the node is back, or remove it from the cluster'
 
 function connectionLost(error: unknown): EbbError {
   const reason = messageOf(error)

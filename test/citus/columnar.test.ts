@@ -4,7 +4,9 @@ import { rotate, type SetReport } from '../../src/engine/commands/rotate.ts'
 import type { Emit } from '../../src/events.ts'
 import { citusTest as test, type Cluster } from '../support/citus.ts'
 import { Machine } from '../support/machine.ts'
-import { quietly } from '../support/tool.ts'
+import { purge } from '../support/commands.ts'
+import { purgeRequest } from '../support/purging.ts'
+import { quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
 import { asked, events, isWaitingFor, rotateEvents } from './rotating.ts'
 
@@ -44,6 +46,16 @@ describe('expired partitions', () => {
     expect(left).toEqual([{ left: 0 }])
     const again = await rotateEvents(cluster, COLUMNAR)
     expect([again.retired, again.plan?.retire, errorsOf(again)]).toEqual([[], [], []])
+    // What is not columnar can be purged beside them.
+    const since = new Date(Date.now() - 40 * 86_400_000).toISOString()
+    const where = `at >= '${since}' and tenant_id = 3`
+    const { figures, remaining } = await purge(
+      cluster.url,
+      written(cluster.table('events')),
+      purgeRequest(where),
+      quietly({ journalSchema: cluster.journalSchema }),
+    )
+    expect([(figures?.rows ?? 0) > 0, remaining?.matching]).toEqual([true, 0])
     // A late row is added, as to any other partition.
     await cluster.admin(`insert into events select 7, now() - interval '4 months', 'late'`)
     const dropped = await rotateEvents(cluster, { keep: '4 months' })

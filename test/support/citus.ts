@@ -27,6 +27,7 @@ export const citusTest = base.extend<{ cluster: Cluster }>({
     const session = async (url = CITUS_URL) => {
       const client = new pg.Client(url)
       open.push(client)
+      client.on('error', () => {}) // a test may kill its server
       await client.connect()
       return client
     }
@@ -55,11 +56,11 @@ export const citusTest = base.extend<{ cluster: Cluster }>({
         },
       })
     } finally {
-      for (const client of open.slice(1)) await client.end().catch(() => {})
-      await admin.query('rollback')
+      for (const client of open) await client.end().catch(() => {})
+      const last = await session()
       for (const one of [schema, `${schema}_ebb`])
-        await admin.query(sql`drop schema if exists ${ident(one)} cascade`.text)
-      await admin.end()
+        await last.query(sql`drop schema if exists ${ident(one)} cascade`.text)
+      await last.end()
     }
   },
 })
