@@ -59,6 +59,8 @@ describe('moving expired partitions to another server', () => {
     )
     expect(comments).toEqual([{ comment: 'the first' }])
     expect(await journalOf(database, table)).toContain('moved')
+    await expect(database.admin(sql`truncate ${quoted(table)}`)).rejects.toThrow(/does not allow truncates/)
+    expect(await rowsOf(database, table)).toEqual(before)
 
     const again = await moving(cold, database, table)
     expect([again.failed, again.retired, again.skipped.length]).toEqual([[], [], 1])

@@ -82,8 +82,9 @@ function exchangeStep(set: PartitionedTable, partition: Partition, server: strin
   }
 }
 
+/** Without `truncatable`, a truncate of the partitioned table would empty what was moved, too. */
 function onServer(server: string, { schema, name }: TableName): Sql {
-  return sql`server ${ident(server)} options (schema_name ${literal(schema)}, table_name ${literal(name)})`
+  return sql`server ${ident(server)} options (schema_name ${literal(schema)}, table_name ${literal(name)}, truncatable 'false')`
 }
 
 /** Notices writes no longer: a partition that was to be moved, and stays. */
