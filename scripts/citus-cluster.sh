@@ -2,7 +2,7 @@
 # A Citus cluster to try Ebb on: a coordinator and two workers on this machine, from a PostgreSQL that has the extension:
 #
 #   scripts/citus-cluster.sh start /usr/lib/postgresql/15/bin /dev/shm/citus    prints the coordinator's URL
-#   EBB_TEST_CITUS_URL=$(…) npx vitest run test/citus
+#   EBB_TEST_CITUS_URL=$(…) npx vitest run --no-file-parallelism test/citus
 #   scripts/citus-cluster.sh stop /usr/lib/postgresql/15/bin /dev/shm/citus     stops the three, and removes the folder
 #
 # The folder holds the data of the three servers and must not exist. They listen on 127.0.0.1 alone, ask nobody for a
@@ -72,7 +72,7 @@ EOF
 # The minor versions of November 2026 let only listed libraries decode, with which Citus moves shards while they are written to.
 allow_decoding() {
   [ "$(sql "$1" "select count(*) from pg_settings where name = 'output_plugin_libraries'")" = 0 ] && return
-  sql "$1" "alter system set output_plugin_libraries = 'citus'"
+  sql "$1" "alter system set output_plugin_libraries = 'citus', 'pgoutput'"
   sql "$1" 'select pg_reload_conf()'
 }
 

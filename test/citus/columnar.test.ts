@@ -17,7 +17,7 @@ const COLUMNAR = { retire: 'columnar' } as const
 /** What the rows are, on all nodes together, and which partitions are columnar. */
 async function rowsOf(cluster: Cluster) {
   const [row] = await cluster.admin<{ rows: string; columnar: string[]; others: string[] }>(
-    `select (select concat(count(*), ' ', sum(hashtextextended(e::text, 0)::numeric)) from events e) as rows,
+    `select (select concat(count(*), ' ', sum(hashtextextended(concat_ws(' ', tenant_id, extract(epoch from at), v), 0)::numeric)) from events) as rows,
        array(select c.relname::text from pg_inherits join pg_class c on c.oid = inhrelid join pg_am m on m.oid = c.relam
          where inhparent = 'events'::regclass and amname = 'columnar' order by 1) as columnar,
        array(select c.relname::text from pg_class c where c.relnamespace = '${cluster.schema}'::regnamespace and relkind = 'r' and not relispartition order by 1) as others`,

@@ -64,6 +64,23 @@ describe('a distributed partitioned set', () => {
     expect(plan?.objections.map(({ code }) => code)).toEqual(['citus-archive', 'citus-grace'])
   })
 
+  test('is rotated where the nodes are in another time zone', async ({ cluster }) => {
+    await events(cluster)
+    const workers = await Promise.all((await cluster.workers()).map((url) => cluster.session(url)))
+    const database = new URL(cluster.url).pathname.slice(1)
+    for (const worker of workers) {
+      await worker.query('set citus.enable_ddl_propagation to off')
+      await worker.query(`alter role current_user in database ${database} set TimeZone = 'Asia/Tokyo'`)
+    }
+    try {
+      const report = await rotateEvents(cluster)
+      expect(report.failed.map(({ error }) => error.message)).toEqual([])
+      expect(report.retired).toHaveLength(3)
+    } finally {
+      for (const worker of workers) await worker.query(`alter role current_user in database ${database} reset TimeZone`)
+    }
+  })
+
   test('waits for a transaction on a worker by looking, and not in a queue', async ({ cluster }) => {
     await events(cluster)
     const [worker = ''] = await cluster.workers()

@@ -17,7 +17,7 @@ const RIGHTS: Meaning = {
 const FULL: Meaning = {
   problem: 'full',
   what: 'is on a file system that is full, or at the limit of a quota',
-  next: 'Free space there, or name another place, then run the same command again.',
+  next: 'Free space there, then run the same command again. For another place, end an unfinished run first (ebb abandon).',
 }
 
 const AWAY: Meaning = {

@@ -6,6 +6,7 @@ import {
 } from '../../catalog/partitions/default-partition.ts'
 import { readColumnarFacts } from '../../catalog/partitions/columnar-facts.ts'
 import { readMoveFacts } from '../../catalog/partitions/move-facts.ts'
+import { putOnAllNodes } from '../../catalog/partitions/stored-leaves.ts'
 import {
   readPartitionedTable,
   type Partition,
@@ -184,6 +185,8 @@ async function readRows(
 ): Promise<RowPart> {
   const deadline = performance.now() + patienceMs
   const left = () => deadline - performance.now()
+  // Citus has a row's values made into text on the node that has it, in the time zone there.
+  if (set.citus !== undefined) await putOnAllNodes(session, {})
   const newest = await readNewestRow(session, set, policy, now, left)
   const head = newest === null || newest === 'unknown' ? null : newest
   if (policy.kind !== 'id') return { newest, idRate: null, newestIn: remembered }

@@ -70,7 +70,7 @@ function archiveListed(table: TableModel, work: PurgeWork, set: ArchivedSet): Ar
       rows: [rows],
       sets: keysOf(table.name, set),
       // An archive that was interrupted before its receipt may have listed versions: its transaction ended before that.
-      preparation: [`truncate ${list}`, ...work.leaves.map((_, i) => listVersions(work, set, i)), `analyze ${list}`],
+      preparation: [`delete from ${list}`, ...work.leaves.map((_, i) => listVersions(work, set, i)), `analyze ${list}`],
     },
   }
 }
