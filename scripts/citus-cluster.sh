@@ -40,6 +40,8 @@ start() {
   done
   sql 0 "select citus_set_coordinator_host('127.0.0.1', $port)" >&2
   for i in 1 2; do sql 0 "select citus_add_node('127.0.0.1', $((port + i)))" >&2; done
+  # From the coordinator it gets to all nodes.
+  sql 0 'create extension if not exists citus_columnar' >&2
   echo "postgres://postgres@127.0.0.1:$port/test"
 }
 

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, inject } from 'vitest'
 import { rotate, type SetReport } from '../../src/engine/commands/rotate.ts'
 import type { Emit } from '../../src/events.ts'
@@ -8,7 +7,7 @@ import { purge } from '../support/commands.ts'
 import { purgeRequest } from '../support/purging.ts'
 import { quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
-import { asked, events, isWaitingFor, rotateEvents } from './rotating.ts'
+import { asked, events, isWaitingFor, rotateEvents, readOnAllNodes } from './rotating.ts'
 
 // Partitions rewritten in columns on a real Citus: EBB_TEST_CITUS_URL.
 
@@ -168,17 +167,7 @@ describe('expired partitions', () => {
     await events(cluster)
     const machine = new Machine(cluster.url, inject('compiled'))
     const stop = new AbortController()
-    const readers = [cluster.url, ...(await cluster.workers())].map(async (url) => {
-      const session = await cluster.session(url)
-      let longest = 0
-      while (!stop.signal.aborted) {
-        const began = performance.now()
-        await session.query(`select count(*) from ${cluster.schema}.events where tenant_id = 7`)
-        longest = Math.max(longest, performance.now() - began)
-        await sleep(5)
-      }
-      return longest
-    })
+    const readers = await readOnAllNodes(cluster, stop.signal)
     const report = await rotateEvents(cluster, COLUMNAR)
     stop.abort()
     const longest = await Promise.all(readers)

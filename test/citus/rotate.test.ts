@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, inject } from 'vitest'
 import { withSession } from '../../src/db/session.ts'
 import { planRotations, rotate } from '../../src/engine/commands/rotate.ts'
@@ -7,7 +6,7 @@ import { citusTest as test, type Cluster } from '../support/citus.ts'
 import { Machine } from '../support/machine.ts'
 import { quietly } from '../support/tool.ts'
 import { until } from '../support/until.ts'
-import { asked, events, isWaitingFor, rotateEvents } from './rotating.ts'
+import { asked, events, isWaitingFor, rotateEvents, readOnAllNodes } from './rotating.ts'
 
 // On a real Citus: EBB_TEST_CITUS_URL.
 
@@ -145,17 +144,7 @@ describe('a distributed partitioned set', () => {
     await events(cluster)
     const machine = new Machine(cluster.url, inject('compiled'))
     const stop = new AbortController()
-    const readers = [cluster.url, ...(await cluster.workers())].map(async (url) => {
-      const session = await cluster.session(url)
-      let longest = 0
-      while (!stop.signal.aborted) {
-        const began = performance.now()
-        await session.query(`select count(*) from ${cluster.schema}.events where tenant_id = 7`)
-        longest = Math.max(longest, performance.now() - began)
-        await sleep(5)
-      }
-      return longest
-    })
+    const readers = await readOnAllNodes(cluster, stop.signal)
     const report = await rotateEvents(cluster)
     stop.abort()
     const longest = await Promise.all(readers)

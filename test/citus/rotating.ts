@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { rotate, type SetReport } from '../../src/engine/commands/rotate.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
 import type { Event } from '../../src/events.ts'
@@ -42,4 +43,19 @@ export async function rotateEvents(
 
 export function isWaitingFor(events: readonly Event[], what: RegExp): boolean {
   return events.some((event) => event.type === 'waiting' && what.test(event.reason))
+}
+
+/** Reads of one tenant on each node, one after the other, until the signal: the longest wait of each node, in milliseconds. */
+export async function readOnAllNodes(cluster: Cluster, signal: AbortSignal): Promise<readonly Promise<number>[]> {
+  return [cluster.url, ...(await cluster.workers())].map(async (url) => {
+    const session = await cluster.session(url)
+    let longest = 0
+    while (!signal.aborted) {
+      const began = performance.now()
+      await session.query(`select count(*) from ${cluster.schema}.events where tenant_id = 7`)
+      longest = Math.max(longest, performance.now() - began)
+      await sleep(5)
+    }
+    return longest
+  })
 }

@@ -1,43 +1,22 @@
 import type { DefaultPartition } from '../../catalog/partitions/default-partition.ts'
 import type { Partition, PartitionedTable, PartitionRange } from '../../catalog/partitions/partitioned-table.ts'
 import type { Span } from '../../grid/gaps.ts'
-import { minus } from '../../grid/grid.ts'
-import { displayPosition, fromText, positionOf, toText, type KeyKind, type Position } from '../../grid/key.ts'
+import { displayPosition, fromText, toText, type KeyKind, type Position } from '../../grid/key.ts'
 import { concernsRange, heldRows, heldText, type HoldAround } from '../language/hold.ts'
 import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { ident, literal, sql } from '../../sql/sql.ts'
 import { shellWord } from '../../text/shell-word.ts'
 import { shownKey } from './default-rows.ts'
-import { unaccepted, when } from '../language/objection.ts'
-import {
-  expiredByAge,
-  expiredByBounds,
-  expiryKind,
-  horizonOf,
-  isClosed,
-  isShorter,
-  liesBefore,
-  type Horizon,
-} from './horizon.ts'
-import {
-  archiveObjection,
-  clockObjection,
-  clockUnchecked,
-  noExpiry,
-  noSuchExpiry,
-  rowsHidden,
-  shorterGraceObjection,
-  shorterKeepObjection,
-  truncateObjection,
-} from './objections.ts'
+import { unaccepted } from '../language/objection.ts'
+import { expiredByAge, expiredByBounds, expiryKind, horizonOf, isClosed, liesBefore, type Horizon } from './horizon.ts'
+import { noExpiry, noSuchExpiry } from './objections.ts'
+import { retireObjections, shorterGrace, shorterKeep } from './expiry-objections.ts'
 import { rewritingOf } from './columnar.ts'
-import { columnarObjections, notColumnar } from './columnar-objections.ts'
-import { citusRetireObjections } from './on-citus.ts'
+import { notColumnar } from './columnar-objections.ts'
 import { graceOf } from './grace.ts'
 import type { Retire, RotateRequest } from './request.ts'
 import { moveSteps, retireSteps, rewriteSteps, watchForGrace, type Retiring } from './retire.ts'
 import { movingOf } from './moving.ts'
-import { moveObjections } from './move-objections.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import type { Objection, ShortLockStep } from '../language/step.ts'
 import type { Archives } from './archiving.ts'
@@ -100,29 +79,6 @@ function isDone({ kind, empty, columnar }: Partition, retire: Retire): boolean {
     (retire === 'truncate' && empty) || (retire === 'move' && kind === 'foreign') || (retire === 'columnar' && columnar)
   )
 }
-
-/**
- * Whether it would remove rows that the registered policy keeps. Where none is registered, one
- * may be passed with the name of a table; `--all` names no table.
- */
-function shorterKeep(
-  { set, registered }: RotationSituation,
-  { keep, tables }: RotateRequest,
-  horizon: Horizon,
-  now: bigint,
-): Objection[] {
-  if (registered === null || keep === null) return []
-  const shorter = registered.keep === null ? tables === 'all' : isShorter(keep, registered.keep, horizon, now)
-  return when(shorter, () => shorterKeepObjection(set.name, keep, registered.keep))
-}
-
-function shorterGrace({ set, registered }: RotationSituation, { grace }: RotateRequest, now: bigint): Objection[] {
-  const before = registered?.grace
-  if (before === undefined || grace === null || !isShorter(grace, before, CALENDAR, now)) return []
-  return [shorterGraceObjection(set.name, grace, before)]
-}
-
-const CALENDAR = { kind: 'timestamptz', timezone: 'UTC' } as const
 
 function expiredPartitions(
   { set, newest, newestIn }: RotationSituation,
@@ -295,68 +251,4 @@ export function shownBounds(range: Span | null, { kind, timezone }: SetPolicy): 
   const show = (position: Position | null | undefined, none: string) =>
     position === null || position === undefined ? none : displayPosition(kind, position, timezone)
   return { from: show(range?.from, 'the beginning'), to: show(range?.to, 'the end') }
-}
-
-function retireObjections(
-  situation: RotationSituation,
-  request: RotateRequest,
-  policy: SetPolicy,
-  horizon: Horizon,
-  removable: readonly Partition[],
-): Objection[] {
-  const { set } = situation
-  // A clock that is wrong must not end a grace period either.
-  const inGrace = situation.begun.filter(({ grace, state }) => grace !== null && state === 'detached').length
-  const doubts = removable.length + inGrace === 0 ? [] : clockDoubts(situation, policy, horizon, removable, inGrace)
-  if (removable.length === 0) return doubts
-  const onCitus = citusRetireObjections(set, request, policy)
-  const { retire } = request
-  const [isMoved, isRewritten] = [retire === 'move', retire === 'columnar']
-  const isRead = isMoved || isRewritten || request.archive !== null
-  const hidden = isRead ? removable.filter((partition) => partition.rowsHidden) : []
-  return [
-    ...onCitus,
-    ...when(hidden.length > 0, () =>
-      rowsHidden(hidden, `not all of them could be ${isMoved || isRewritten ? 'copied' : 'archived'}`),
-    ),
-    ...(isMoved ? moveObjections(set, request.to ?? '', situation.moveFacts) : []),
-    ...(isRewritten ? columnarObjections(set, situation.columnarFacts, removable) : []),
-    ...(['drop', 'truncate'].includes(retire) && !request.noArchive && request.archive === null
-      ? [archiveObjection(retire, removable.length)]
-      : []),
-    ...(retire === 'truncate' && set.inboundForeignKeys.length > 0 ? [truncateObjection(set)] : []),
-    ...doubts,
-  ]
-}
-
-/**
- * A clock that is years ahead makes every row look expired. So it is questioned if nothing has been written for
- * longer than rows are kept, or if the partition of the newest row would be retired.
- */
-export function clockDoubts(
-  { set, newest, thorough, server }: RotationSituation,
-  policy: SetPolicy,
-  { kind, timezone, keep, position: horizon }: Horizon,
-  removable: readonly Partition[],
-  inGrace: number,
-): Objection[] {
-  const count = removable.length + inGrace
-  if (newest === 'unknown') return thorough ? [clockUnchecked(set, policy.column, count)] : []
-  if (newest === null) return []
-  const time = policy.kind === 'id' ? newest.time : newest.key
-  if (time === null) return []
-  const now = BigInt(server.now)
-  const silent = time < horizon && time < twoIntervalsAgo(policy, kind, now)
-  const nothingLeft = removable.some(
-    ({ range }) =>
-      range !== null && range.to !== null && newest.key < range.to && newest.key >= (range.from ?? newest.key),
-  )
-  if (!silent && !nothingLeft) return []
-  return [clockObjection({ now, newest: time, kind, timezone, keep, count })]
-}
-
-function twoIntervalsAgo({ every, timezone }: SetPolicy, kind: KeyKind, now: bigint): Position {
-  const here = positionOf(kind, now, timezone)
-  if (every.kind === 'ids') return here
-  return minus(minus(here, every.interval, kind, timezone), every.interval, kind, timezone)
 }
