@@ -5,7 +5,8 @@ const common = {
   testTimeout: 900_000,
   hookTimeout: 900_000,
   pool: 'forks' as const,
-  retry: 0,
+  // Once, where a change is judged by all of the tests: which needed it is said at the end.
+  retry: Number(process.env.EBB_TEST_RETRY ?? 0),
 }
 
 // Put mocks in the place of modules, or measure the memory of their process: others would meet with these, and add to it.
@@ -19,6 +20,7 @@ const BESIDE = { maxWorkers: 3, sequence: { groupOrder: 0 } }
 
 export default defineConfig({
   test: {
+    reporters: ['default', './test/support/second-attempts.ts'],
     // Of the whole: each project would have a server and a translation of its own.
     globalSetup: ['test/support/global-setup.ts'],
     projects: [

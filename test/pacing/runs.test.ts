@@ -67,23 +67,22 @@ test('a purge stops for a stop file within a batch, and resumes from there', asy
   expect(await contentOf(database, table)).toMatchObject({ rows: ROWS / 2 })
 })
 
-test('a purge with contention halves its pace within two batches, and recovers', async ({ database, judgeTimes }) => {
+test('a purge with contention halves its pace within two batches, and recovers', async ({ database }) => {
   const table = await notes(database)
   const owner = await database.session('owner')
   await owner.query(`
     create function public.slowly() returns trigger language plpgsql as $$
-    begin if old.id between 5000 and 6000 then perform pg_sleep(0.001); end if; return old; end $$`)
+    begin if old.id between 8000 and 8200 then perform pg_sleep(0.004); end if; return old; end $$`)
   await owner.query(
     sql`create trigger slowly before delete on ${quoted(table)} for each row execute function public.slowly()`.text,
   )
 
-  const { options, said } = listening({ targetMs: 5 })
+  const { options, said } = listening({ targetMs: 20 })
   const { figures, steps } = await purge(database.url, written(table), purgeRequest('id % 2 = 0'), options)
   expect(said(/several times as long as those before: the pace is halved/)).toBe(true)
   expect(figures!.rows).toBe(ROWS / 2)
   expect(steps.find(({ pace }) => pace !== null)!.pace!.pausedMsBy['slow batches']).toBeGreaterThan(0)
-  // Where the machine is busy, the last batches are no quicker.
-  await judgeTimes(() => expect(said(/full pace again/)).toBe(true))
+  expect(said(/full pace again/)).toBe(true)
 })
 
 test('a rebuild pauses between chunks, stops for a stop file, and resumes', async ({ database }) => {
