@@ -18,10 +18,10 @@ import { barChart } from './bench/chart.js'
 import { onOwnServer, quantile, quietly } from './bench/ground.js'
 import { busyShare, mayTell } from './bench/quiet.js'
 
-const { chart, sizes, large, unindexed } = readArguments(process.argv.slice(2))
-const SHARE = 4
 /** Rows to delete, and rows of the child table: few, for a foreign key without an index looks through all of it for each. */
 const UNINDEXED = [320, 640_000]
+const { chart, sizes, large, unindexed } = readArguments(process.argv.slice(2))
+const SHARE = 4
 const PAGES = [100, 200, 400, 800, 1600]
 const OLD = "created_at < timestamptz '2026-01-01'"
 const INVOICES = { schema: 'public', name: 'invoice' }
