@@ -24,7 +24,7 @@ import type { Objection } from '../../plan/language/step.ts'
 import type { TableName } from '../../sql/names.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import { Refusal, type Command, type Planning } from '../command.ts'
-import { assertStoredAsPlanned, readChosenRows } from '../purge/chosen-rows.ts'
+import { assertComputedAlike, assertStoredAsPlanned, readChosenRows } from '../purge/chosen-rows.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
 import { readParents } from '../purge/stale-groups.ts'
 import { carryOutPurge, nothingToDo, type PurgeResult } from './purge.ts'
@@ -48,7 +48,10 @@ export const mark: Command<MarkRequest, PurgePlan, StoredSituation, PurgeResult>
     const table = await readPresentTable(session, name, server.version)
     const found = await readWanted(session, situation.server, table, request)
     await assertStoredAsPlanned(session, name, situation.leaves)
-    if (!Array.isArray(found)) await assertHarmless(session, name, found.predicate)
+    if (!Array.isArray(found)) {
+      await assertHarmless(session, name, found.predicate)
+      await assertComputedAlike(session, name, found.predicate)
+    }
     const leaves = situation.leaves.map((leaf) => leaf.name)
     const facts = await readMarkFacts(session, leaves)
     assertFoundAgain(name, rowsOf(situation), [server, table, found, facts, await readLeafFacts(session, leaves)])

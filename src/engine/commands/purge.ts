@@ -29,7 +29,7 @@ import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import { sql } from '../../sql/sql.ts'
 import { Refusal, type Command, type Planning } from '../command.ts'
-import { assertStoredAsPlanned, isStoredByCitus, readMatching } from '../purge/chosen-rows.ts'
+import { assertComputedAlike, assertStoredAsPlanned, isStoredByCitus, readMatching } from '../purge/chosen-rows.ts'
 import { readGroupCount, readSince } from '../purge/stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from '../purge/candidates/candidate-set.ts'
 import { readHolds } from '../first-look.ts'
@@ -251,6 +251,7 @@ async function verifySituation(
   const since = rows.kind === 'stale' ? staleSince(table, rows, moment) : null
   const written = await conditionOf(request, moment)
   await assertHarmless(session, name, written)
+  await assertComputedAlike(session, name, written)
   const leaves = situation.leaves.map((leaf) => leaf.name)
   const hasKey = candidates !== undefined || situation.archiving !== undefined
   const key = hasKey ? await readKeyColumns(session, table) : null

@@ -11,7 +11,7 @@ import type { Session } from '../../db/session.ts'
 import type { ChosenRows, Refused } from '../../plan/purge/chosen-rows.ts'
 import { unknownNodeObjections } from '../../plan/table/objections/unknown-nodes.ts'
 import { conditionObjection } from '../../plan/purge/stored.ts'
-import { objectionsToLooking } from '../../plan/purge/objections.ts'
+import { computedOtherwiseObjections, objectionsToLooking } from '../../plan/purge/objections.ts'
 import type { Objection } from '../../plan/language/step.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { EbbError, NOTHING_CHANGED } from '../../errors.ts'
@@ -91,6 +91,19 @@ export async function assertStoredAsPlanned(
     { state: NOTHING_CHANGED, next: 'End the run with ebb abandon, and start it anew.' },
     'objections',
   )
+}
+
+/**
+ * A partition may be given another expression for a virtual column before a run is resumed: nothing else of the plan
+ * changes with it, and the condition then means other rows there.
+ *
+ * @throws {EbbError} if the condition reads a virtual column that a partition computes in another way than the table
+ */
+export async function assertComputedAlike(session: Session, name: TableName, predicate: Predicate): Promise<void> {
+  const { computedOtherwise } = await readCondition(session, name, predicate)
+  const [objection] = computedOtherwiseObjections(computedOtherwise)
+  if (objection === undefined) return
+  throw new EbbError(objection.what, { state: NOTHING_CHANGED, next: objection.fix }, 'objections')
 }
 
 function lenient<Leaf extends { readonly missingPrivileges: readonly string[] }>(

@@ -1,4 +1,5 @@
 import type { ConditionFacts } from '../../catalog/condition/condition.ts'
+import type { ComputedOtherwise } from '../../catalog/condition/computed-otherwise.ts'
 import { publicationObjections } from '../table/published.ts'
 import type { LeafFacts, LeafModel } from '../../catalog/partitions/purge-leaves.ts'
 import type { Reach } from '../../catalog/condition/selectivity.ts'
@@ -35,7 +36,7 @@ export function objectionsToLooking(
   if (fundamental.length > 0) return fundamental
   return [
     ...conditionObjections(condition),
-    ...computedOtherwiseObjections(condition),
+    ...computedOtherwiseObjections(condition.computedOtherwise),
     ...reservedColumnObjections(table),
     ...rightsObjections(itself, server.role),
     ...(noArchive || archive !== undefined ? [] : [archiveObjection()]),
@@ -43,7 +44,7 @@ export function objectionsToLooking(
 }
 
 /** A purge reads each partition by its own name, where such a column has another value than in the table. */
-function computedOtherwiseObjections({ computedOtherwise }: ConditionFacts): Objection[] {
+export function computedOtherwiseObjections(computedOtherwise: readonly ComputedOtherwise[]): Objection[] {
   return computedOtherwise.map(({ column, partition }) =>
     objection(
       `computed:${display(partition)}.${column}`,
