@@ -26,7 +26,7 @@ export interface Holder {
  * The holders of locks on these tables, as far as this role may see. `pg_locks` can be read by every role; the query
  * and age of other roles' sessions need pg_read_all_stats (docs/postgres-facts.md, Locks). A prepared transaction
  * keeps the virtual id of the session that prepared it, and holds a lock on its own transaction id. The oldest come first, and
- * before them those whose age is hidden.
+ * before them those whose age is hidden. On a standby nothing but replay (the startup process) holds ACCESS EXCLUSIVE.
  */
 export async function readHolders(
   session: ClientBase,
@@ -37,7 +37,8 @@ export async function readHolders(
     session,
     sql`
     select l.virtualtransaction as transaction, l.pid, l.mode, json_build_object('schema', n.nspname, 'name', c.relname) as table,
-      a.application_name as application, a.usename::text as user, a.backend_type as backend, a.state,
+      a.application_name as application, a.usename::text as user, a.state,
+      case when pg_is_in_recovery() and l.mode = 'AccessExclusiveLock' then 'startup' else a.backend_type end as backend,
       left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120) as query,
       extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared))::float8 as seconds, p.gid
     from pg_locks l
@@ -64,6 +65,7 @@ export function describeHolder(holder: Holder): string {
   const pid = `pid ${holder.pid}${node}${who === '' ? '' : ` (${who})`}`
   if (isAntiWraparound(holder)) return `${pid}, an autovacuum to prevent wraparound${age}, which has to finish`
   if (holder.backend === 'autovacuum worker') return `${pid}, an autovacuum${age}`
+  if (holder.backend === 'startup') return `${pid}, the replay on this standby of a lock that is held on the primary`
   const hidden = holder.query === null || holder.query === '<insufficient privilege>'
   const doing = hidden
     ? `holding ${holder.mode} (its query is hidden from this role)`

@@ -48,7 +48,7 @@ function detailsOf(error: Parameters<typeof describeSqlError>[0], withValues: bo
 }
 
 function fromPostgres(error: Parameters<typeof describeSqlError>[0], withValues: boolean): ToldError {
-  const again = isLockRefused(error) || isConnectionLost(error)
+  const again = isLockRefused(error) || isConnectionLost(error) || codeOf(error) === SQLSTATE.serializationFailure
   return {
     message: `PostgreSQL refused a statement: ${reasonOf(error)}`,
     details: detailsOf(error, withValues),

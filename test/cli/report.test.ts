@@ -211,3 +211,25 @@ test('what only reads says the same through PgBouncer, in session mode', async (
   for (const words of [['status'], ['check'], ['inspect', SQL_NAME]])
     expect(await ebb([...words, '--url', url]), words[0]).toEqual(await ebb([...words, '--url', database.url]))
 })
+
+test('through PgBouncer in transaction mode there is no report, but the reason, and what was there stays', async ({
+  database,
+  needs,
+}) => {
+  await world(database)
+  const rotated = ['rotate', SQL_NAME, '--keep', '70 days', '--no-archive', '--execute', '--url', database.url]
+  expect((await ebb(rotated)).code).toBe(0)
+  const url = await startPgBouncer(needs('pgbouncer'), database, 'transaction')
+  const { file, ran } = await report(database)
+  expect(ran.code).toBe(0)
+  const before = await readFile(file, 'utf8')
+
+  for (const words of [['report', '--html', file], ['status'], ['check'], ['inspect', SQL_NAME]]) {
+    const { code, out, err } = await ebb([...words, '--url', url])
+    expect({ code, out }, words[0]).toEqual({ code: 1, out: '' })
+    expect(err, words[0]).toMatch(
+      /pooler in transaction mode[^]*now: Nothing has been changed\.[^]*pool in session mode/,
+    )
+  }
+  expect(await readFile(file, 'utf8')).toBe(before)
+})

@@ -1,7 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describeHolder, readHolders, type Holder } from '../../db/holders.ts'
-import { readAll } from '../../db/query.ts'
+import { readAll, readOne } from '../../db/query.ts'
 import { withSession, type Session, type Target } from '../../db/session.ts'
-import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { codeOf, isConnectionLost, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError, NOTHING_CHANGED } from '../../errors.ts'
 import type { Observer } from '../../events.ts'
 import { display, type TableName } from '../../sql/names.ts'
@@ -14,19 +15,55 @@ import { waitUntilGone } from './wait-until-gone.ts'
 /** Who waits for how long, and who is told. */
 export type Patience = Pick<EngineOptions, 'observer' | 'signal' | 'lockLimits'>
 
+/** How often something is read in all, if replay on a standby cancels it. */
+const MOST_ATTEMPTS = 10
+const AFTER_REPLAY_MS = 100
+
 /**
  * Opens a session for `work`, which only reads. If a table is locked as a whole (LOCK TABLE, ALTER TABLE), waits without
- * queueing until it is free, says for whom, and starts again.
+ * queueing until it is free, says for whom, and starts again. It starts again, too, if replay on a standby was in the way.
  *
  * @throws {EbbError} at the deadline
  */
-export function readPatiently<T>(
+export async function readPatiently<T>(
   target: Target,
   purpose: string,
   patience: Patience,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  return withSession(target, purpose, (session) => patiently(session, patience, () => work(session)))
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await withSession(target, purpose, (session) => patiently(session, patience, () => work(session)))
+    } catch (error) {
+      if (!(await isCancelledByReplay(target, error))) throw error
+      if (attempt === MOST_ATTEMPTS) throw cancelledByReplay(error)
+      await sleep(attempt * AFTER_REPLAY_MS, undefined, { signal: patience.signal })
+    }
+  }
+}
+
+/**
+ * Replay on a standby waits for queries in its way for `max_standby_streaming_delay`; then it cancels them, or ends their
+ * sessions. Of the latter a client may see nothing but the loss.
+ */
+async function isCancelledByReplay(target: Target, error: unknown): Promise<boolean> {
+  // What only reads fails so for no other reason.
+  if (hasCode(error, SQLSTATE.serializationFailure)) return true
+  if (!causesOf(error).some(isConnectionLost)) return false
+  const question = sql`select pg_is_in_recovery() as "isStandby"`
+  return withSession(target, 'look for replay', (session) => readOne<{ isStandby: boolean }>(session, question)).then(
+    ({ isStandby }) => isStandby,
+    () => false,
+  )
+}
+
+function cancelledByReplay(cause: unknown): EbbError {
+  return new EbbError(
+    `replay on this standby cancelled the queries ${MOST_ATTEMPTS} times (max_standby_streaming_delay)`,
+    { state: NOTHING_CHANGED, next: 'Run the same command again later, or connect to the primary.' },
+    'try later',
+    cause,
+  )
 }
 
 /** The same in a session that is open. */
@@ -59,10 +96,17 @@ export async function patiently<T>(
   }
 }
 
-/** A message may already have been made of it. */
 function isLocked(error: unknown): boolean {
-  const cause = error instanceof Error ? error.cause : undefined
-  return [error, cause].some((one) => codeOf(one) === SQLSTATE.lockNotAvailable)
+  return hasCode(error, SQLSTATE.lockNotAvailable)
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return causesOf(error).some((one) => codeOf(one) === code)
+}
+
+/** A message may already have been made of it. */
+function causesOf(error: unknown): unknown[] {
+  return [error, error instanceof Error ? error.cause : undefined]
 }
 
 /** Whoever holds a lock that excludes reading, on any table of the database. */
