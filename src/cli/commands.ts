@@ -117,7 +117,7 @@ export const COMMANDS: readonly Listed[] = [
   {
     name: 'report',
     takes: '',
-    summary: 'a page to look at: tables along their time, what is due next, how runs went',
+    summary: 'an HTML page: tables as timelines, what is due next, how runs went',
     load: async () => (await import('./commands/report.ts')).reportCommand,
   },
   {
@@ -153,7 +153,7 @@ export const COMMANDS: readonly Listed[] = [
   {
     name: 'completion',
     takes: '<shell>',
-    summary: 'a script that has bash, zsh or fish complete the command line',
+    summary: 'a script that lets bash, zsh or fish complete the command line',
     load: async () => (await import('./commands/completion.ts')).completionCommand,
   },
   {

@@ -19,7 +19,7 @@ export interface RestoreOptions extends Options, LockOptions {
   readonly where?: string
   /** What becomes of a row that the table has with other values; by default it is kept. */
   readonly onConflict?: OnConflict
-  /** Creates the partition that the rows were in again, if it is gone. */
+  /** Recreates the partition that the rows were in, if it no longer exists. */
   readonly attach?: boolean
   /** Key files of age, for an encrypted archive. */
   readonly identityFiles?: readonly string[]

@@ -62,7 +62,7 @@ export const rollback = runCall<RollbackOptions, RollbackPlan, runs.RunResult>(
 /** The same; the run has to be named. */
 export interface RetireOptions extends RunOptions {
   readonly run: number | bigint | Table
-  /** Drops the rows left out without archiving them, though that was asked for. */
+  /** Drops the rows left out without archiving them, even if an archive was requested. */
   readonly noArchive?: boolean
 }
 

@@ -31,13 +31,13 @@ const partBytes = inForm('text or number', (value) => {
 const WAYS = {
   partSize: defaulted(
     '--part-size <size>',
-    'with --archive: content of each object before compression; it ends with the first row beyond it',
+    'with --archive: about how large each object is before compression; rows are not split',
     partBytes,
     '256 MB',
   ),
   archiveFormat: defaulted(
     '--archive-format <format>',
-    'with --archive: csv, which COPY reads, or parquet, for DuckDB, Spark and others (takes the package @duckdb/node-api)',
+    'with --archive: csv, which COPY reads, or parquet, for DuckDB, Spark and others (requires the package @duckdb/node-api)',
     oneOf<ArchiveFormat>('a format', 'csv', 'parquet'),
     'csv',
   ),

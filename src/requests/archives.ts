@@ -19,7 +19,7 @@ export const IDENTITIES = {
   identityFile: withDefault(
     option(
       '--identity-file <path>',
-      'a key file of age, to decrypt with; may be repeated. Its text may be in AGE_IDENTITY instead',
+      'an age key file, for decryption; may be repeated. Its contents may be in AGE_IDENTITY instead',
       (value) => list(text)(value).flatMap(readIdentities),
       { repeated: true, property: null },
     ),

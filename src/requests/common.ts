@@ -29,12 +29,12 @@ export const DATABASE = {
   json: flag('--json', 'print JSON, one object per line, on standard output', { property: null }),
   logFormat: defaulted(
     '--log-format <how>',
-    'what goes to standard error: text, or json, one object per line for a collector of logs',
+    'format of standard error: text, or json, one object per line, for a log collector',
     oneOf('a format', 'text', 'json'),
     'text',
     { property: null },
   ),
-  showValues: flag('--show-values', 'let errors and results show values of the rows they are about', {
+  showValues: flag('--show-values', 'show values of rows in errors and results', {
     property: null,
   }),
 }
@@ -43,7 +43,7 @@ export const DATABASE = {
 export const AT_END = {
   metricsFile: option(
     '--metrics-file <path>',
-    'once it has ended, replace this *.prom file with its metrics, for the textfile collector of Prometheus',
+    'when it ends, replace this *.prom file with its metrics, for the textfile collector of Prometheus',
     prometheusFile,
     { property: null },
   ),

@@ -11,7 +11,7 @@ const IN_WORDS = 'a webhook (https://…) or a shell command that gets the outco
 export const HOOKS = {
   onFailure: option('--on-failure <hook>', `${IN_WORDS}, if it failed`, hook),
   onObjection: option('--on-objection <hook>', 'the same, if there are blocking issues', hook),
-  onFinish: option('--on-finish <hook>', 'the same, however it has ended', hook),
+  onFinish: option('--on-finish <hook>', 'the same, however it ended', hook),
 }
 
 export type Hooks = Values<typeof HOOKS>

@@ -13,7 +13,7 @@ const MOST_DAYS = 100 * DAYS.year
 export const KEEP_JOURNAL = {
   keepJournal: option(
     '--keep-journal <interval>',
-    `keep what the journal says of this table for longer than ${KEPT_DAYS} days, from now on: 7 years`,
+    `from now on, keep the journal’s records of this table for longer than ${KEPT_DAYS} days: 7 years`,
     longer,
   ),
 }

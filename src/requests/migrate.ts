@@ -22,8 +22,8 @@ export const MIGRATE = spec({
   options: {
     ...FOLDER,
     ...EXECUTE,
-    lockTimeout: { ...LOCKS.lockTimeout, help: 'lock_timeout of files of SQL: how long others may queue behind them' },
-    deadline: { ...LOCKS.deadline, help: 'how long to wait for another deployment, and for the locks of files of SQL' },
+    lockTimeout: { ...LOCKS.lockTimeout, help: 'lock_timeout of SQL files: how long others may queue behind them' },
+    deadline: { ...LOCKS.deadline, help: 'how long to wait for another deployment, and for the locks of SQL files' },
     ...DATABASE,
   },
   request: ({ folder }) => ({ folder }),

@@ -15,7 +15,7 @@ export const TO = {
   ),
   keepMoved: option(
     '--keep-moved <interval>',
-    'with --retire move: rows older than this are removed from the other server, too; instead, they stay there for good',
+    'with --retire move: rows older than this are removed from the other server, too; without it, they stay there for good',
     interval,
   ),
 }

@@ -7,7 +7,7 @@ export const PLAN_FILE = {
   planOut: option('--plan-out <file>', 'save the plan in a new file, to execute it later with --plan', text, {
     property: null,
   }),
-  plan: option('--plan <file>', 'with --execute: only if the plan is the one that was saved there', text, {
+  plan: option('--plan <file>', 'with --execute: execute only if the plan is the same as the one saved there', text, {
     property: null,
   }),
 }

@@ -10,7 +10,7 @@ export const REATTACH = spec({
     partition: required('<partition>', 'a partition that ebb rotate has detached, as SQL names it', tableName),
     hold: defaulted(
       '--hold <interval>',
-      'how long no command removes its rows again, or none',
+      'for how long no command removes its rows again, or none',
       intervalOrNone,
       '30 days',
     ),

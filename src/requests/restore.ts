@@ -26,10 +26,10 @@ export const RESTORE = spec({
       oneOf('a way to treat such a row', ...ON_CONFLICT),
       'keep',
     ),
-    attach: flag('--attach', 'create the partition that the rows were in again, if it is gone'),
+    attach: flag('--attach', 'recreate the partition that the rows were in, if it no longer exists'),
     hold: defaulted(
       '--hold <interval>',
-      'how long no command removes the rows again, or none',
+      'for how long no command removes the rows again, or none',
       intervalOrNone,
       '30 days',
     ),

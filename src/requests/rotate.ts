@@ -22,7 +22,7 @@ export const ROTATE = spec({
     keep: option('--keep <interval>', 'retention period, instead of the registered one', interval),
     retire: defaulted(
       '--retire <how>',
-      'what to do with expired partitions: drop, detach, truncate, move to another server (--to), or keep them as columnar ones of Citus',
+      'what to do with expired partitions: drop, detach, truncate, move (to another server: --to), or columnar (stay in the table, compressed by Citus)',
       oneOf('a way to retire a partition', 'drop', 'detach', 'truncate', 'move', 'columnar'),
       'drop',
     ),
@@ -36,7 +36,7 @@ export const ROTATE = spec({
     ...archiveOptions('the rows'),
     hive: flag(
       '--hive',
-      'with --archive: a folder for each partition, named after its lower bound (created_at_from=2026-11-01), as engines find them',
+      'with --archive: a folder for each partition, named after its lower bound (created_at_from=2026-11-01), as query engines expect',
     ),
     ...KEEP_JOURNAL,
     ...EXECUTE,

@@ -22,7 +22,7 @@ export const ABANDON = spec({
     run: RUN,
     leftovers: flag(
       '--leftovers',
-      'instead, remove change captures, bounds and helper indexes that the journal knows no run of; see ebb status',
+      'instead, remove change captures, bounds and helper indexes that belong to no run in the journal; see ebb status',
       { property: null },
     ),
     ...EXECUTE,
@@ -40,7 +40,7 @@ export const RETIRE = spec({
   options: {
     run: { ...RUN, help: 'its number, or its table' },
     all: flag('--all', 'all retired tables; ebb status lists them', { property: null }),
-    noArchive: flag('--no-archive', 'drop the rows left out without archiving them, though that was asked for'),
+    noArchive: flag('--no-archive', 'drop the rows left out without archiving them, even if an archive was requested'),
     ...EXECUTE,
     ...LOCKS,
     ...AT_END,

@@ -14,7 +14,7 @@ export const archiveVerifyCommand = localCommandLine(
   VERIFY_ARCHIVE,
   {
     description:
-      'Reads every object of an archive and compares it with the receipt: sizes, digests, rows. Without an identity, of an encrypted archive only what is stored is compared. Ends with 1 and a list if anything differs.',
+      'Reads every object of an archive and compares it with the receipt: sizes, digests, rows. Without an identity, only the stored bytes of an encrypted archive are compared. Ends with 1 and a list if anything differs.',
   },
   async ({ invocation, reporter }, receipt, { identityFile }) => {
     const { context } = invocation

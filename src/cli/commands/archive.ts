@@ -12,7 +12,7 @@ const archiveTableCommand = commandLine(
   ARCHIVE,
   {
     description:
-      'Stores rows as one snapshot has them, reads them back from where they are stored, and writes a receipt: what was archived, and the digests that prove it. Nothing is removed.',
+      'Stores the rows of one snapshot, reads them back from where they are stored, and writes a receipt: what was archived, and the digests that prove it. Nothing is removed.',
     usage: '<table> --archive <uri> [--where <condition>] [options]',
   },
   (asked, request, { table }) => planOrCarryOut(asked, table, archive, request, OUTCOMES.archive),

@@ -22,7 +22,7 @@ export const checkCommand = commandLine(
   CHECK,
   {
     description:
-      'Compares the config with the database: what the next ebb run would do, and what somebody should look at. Quick, and changes nothing. Without a config it tells what the journal alone knows.',
+      'Compares the config with the database: what the next ebb run would do, and what somebody should look at. Quick, and changes nothing. Without a config it reports what the journal shows.',
   },
   async (asked, { only, format }, { config: file, journalSchema }) => {
     const { env } = asked.invocation.context

@@ -7,7 +7,7 @@ type Shell = 'bash' | 'zsh' | 'fish'
 export function completionCommand({ context }: Invocation): Command {
   return new Command()
     .description(
-      'Prints a script that has a shell complete commands, flags and their values. In ~/.bashrc: eval "$(ebb completion bash)"; in ~/.zshrc, after compinit: source <(ebb completion zsh); in config.fish: ebb completion fish | source.',
+      'Prints a script that lets a shell complete commands, flags and their values. In ~/.bashrc: eval "$(ebb completion bash)"; in ~/.zshrc, after compinit: source <(ebb completion zsh); in config.fish: ebb completion fish | source.',
     )
     .addArgument(new Argument('<shell>', 'the shell').choices(['bash', 'zsh', 'fish']))
     .action(async (shell: Shell) => {

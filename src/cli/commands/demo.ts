@@ -11,7 +11,7 @@ interface Words {
 export function demoCommand({ context, log }: Invocation): Command {
   return new Command()
     .description(
-      'Starts a PostgreSQL server, fills it, lets an application write and read, and converts, rotates and splits its tables meanwhile. Two minutes at most; everything is removed afterwards.',
+      'Starts a PostgreSQL server, fills it, lets an application write and read, and meanwhile converts, rotates and splits its tables. Two minutes at most; everything is removed afterwards.',
     )
     .option('--keep', 'leave the server running, and print its URL')
     .option('--json', 'tell the story on standard error, and print the figures as JSON on standard output')

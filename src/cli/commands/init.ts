@@ -13,7 +13,7 @@ export const initCommand = commandLine(
   INIT,
   {
     description:
-      'Writes a first config: the largest tables that rows are only inserted into, with the keys by which they are or could be partitioned. What is kept is left for you to fill in. Nothing is changed in the database, and no file is overwritten.',
+      'Writes a first config: the largest tables into which rows are only inserted, with the keys by which they are or could be partitioned. What is kept is left for you to fill in. Nothing is changed in the database, and no file is overwritten.',
   },
   async ({ target, engine, reporter }, file) => {
     if (file !== null) await assertNoConfig(file)

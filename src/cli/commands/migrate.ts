@@ -10,7 +10,7 @@ const upCommand = commandLine(
   MIGRATE,
   {
     description:
-      'Runs the pending migrations in order, after finishing one that was interrupted. Without --execute they are only listed: what a file of JavaScript does cannot be known without running it.',
+      'Runs the pending migrations in order, after finishing one that was interrupted. Without --execute they are only listed: what a JavaScript file does cannot be known without running it.',
   },
   async ({ execute, target, engine, reporter, invocation }, request) => {
     if (execute) {
@@ -25,7 +25,7 @@ const upCommand = commandLine(
 
 const downCommand = commandLine(
   MIGRATE,
-  { description: 'Undoes the last migration, by what it exports as down, or its file .down.sql.' },
+  { description: 'Undoes the last migration, with the function down that it exports, or its .down.sql file.' },
   async ({ execute, target, engine, reporter, invocation }, request) => {
     if (execute) {
       const result = await down(target, request, engine)

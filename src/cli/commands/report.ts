@@ -17,8 +17,9 @@ import { replaceFile } from '../replace-file.ts'
 export const reportCommand = commandLine(
   REPORT,
   {
+    usage: '--html <file> [options]',
     description:
-      'Writes a page to look at: what needs attention, what is due next, each partitioned table along its time, and how runs went. One file that loads nothing and runs nothing. Reads only, also from a standby; with a config it tells what ebb check tells.',
+      'Writes one self-contained HTML page: what needs attention, what is due next, each partitioned table as a timeline, and how runs went. It only reads, also from a standby; with a config it includes the findings of ebb check.',
   },
   async ({ target, engine, reporter, invocation }, html, { config: file, journalSchema }) => {
     // Before anything is read: a report takes seconds.

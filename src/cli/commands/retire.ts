@@ -16,7 +16,7 @@ export const retireCommand = commandLine(
   RETIRE,
   {
     description:
-      'Drops the retired table of a finished rebuild, split or partition --method copy, and frees its disk space. Rows left out that are to be archived are archived before. After that, there is no rollback.',
+      'Drops the retired table of a finished rebuild, split or partition --method copy, and frees its disk space. Rows left out that have to be archived are archived first. After that, there is no rollback.',
     usage: '<run> | --all [options]',
   },
   async (asked, chosen, { all, noArchive }) => {
