@@ -96,7 +96,8 @@ async function perform(
     case 'verify':
       return recordAfter(verify(step, context), context, hooks)
     case 'purge':
-      return recordAfter(purgeAtPace(step, context), context, hooks)
+      // What comes next may tell others how many rows are gone.
+      return recordAfter(purgeAtPace(step, context), context, { ...hooks, isDurableLater: false })
     case 'vacuum':
       return recordAfter(
         atPace([step.table], context, (turns) => vacuum(step, context, turns)),

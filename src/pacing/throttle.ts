@@ -96,12 +96,12 @@ export class Pace {
   }
 
   /**
-   * Returns when the next batch may start, with its size in rows. `last` is the previous batch, null for the first;
+   * Returns when the next batch may start, with its size in rows, and whether nobody else is at work. `last` is the previous batch, null for the first;
    * `asked` is the size requested for it, if not the latest.
    *
    * @throws {EbbError} with exit code 4 when the run should stop; it can be resumed
    */
-  async turn(last: Batch | null, asked: number = this.batches.rows): Promise<{ rows: number }> {
+  async turn(last: Batch | null, asked: number = this.batches.rows): Promise<{ rows: number; alone: boolean }> {
     await this.retune()
     await assertGoing(this.settings, this.options.signal)
     if (last !== null) await this.learn(last, asked)
@@ -118,7 +118,7 @@ export class Pace {
     this.tally.turn()
     this.sampler.history.turn()
     this.tellPace(null)
-    return { rows: this.batches.rows }
+    return { rows: this.batches.rows, alone: !this.isShared }
   }
 
   /** At most the rows that replicas and a limit on WAL allow, judging by the previous batch. */

@@ -48,6 +48,20 @@ describe('matching rows are deleted, and no others', () => {
     expect(figures?.batches).toBeGreaterThan(20)
   })
 
+  test('where they lie close together after few of them: no batch has many more than it may', async ({ database }) => {
+    const table = await made(
+      database,
+      '(id int primary key, kind text, note text)',
+      `select n, case when n / 2800 % 2 = 1 or n % 20 = 0 then 'old' else 'new' end, repeat('x', 80) from generate_series(1, 24000) n`,
+    )
+    const rows = 100
+    await expectPurged(database, table, purgeRequest(`kind = 'old'`), { turns: batchesOf(rows) })
+    const { rows: batches } = await database.admin<{ most: number }>(
+      'select max(rows)::int as most from ebb.purge_batch',
+    )
+    expect(batches[0]?.most).toBeLessThanOrEqual(3 * rows)
+  })
+
   test('without a key, with duplicate rows, with NULLs in the condition', async ({ database }) => {
     const table = await made(
       database,
@@ -322,6 +336,22 @@ test('a process whose lease was taken over deletes nothing more', async ({ datab
   }).catch((error: unknown) => error)
   expect(String(lost)).toContain('another run has taken over')
   expect(await contentOf(database, table)).toMatchObject({ rows: 1000 - 150 })
+})
+
+test.for([
+  [true, 'off'],
+  [false, 'on'],
+] as const)('alone at work: %s; commits wait for the disk: %s', async ([alone, setting], { database }) => {
+  const table = await made(database, '(id int primary key)', 'select generate_series(1, 300)', [
+    'create table settings (setting text)',
+    `create function seen() returns trigger language plpgsql as $$ begin insert into settings values (current_setting('synchronous_commit')); return old; end $$`,
+    'create trigger seen before delete on visits for each row execute function seen()',
+  ])
+  await purgeRows(database, table, purgeRequest('id <= 200'), {
+    turns: { turn: () => Promise.resolve({ rows: 50, alone }) },
+  })
+  const { rows } = await database.admin<{ setting: string }>('select distinct setting from settings')
+  expect(rows).toEqual([{ setting }])
 })
 
 test('a batch by blocks never uses an index over dead rows', async ({ database }) => {

@@ -170,6 +170,22 @@ describe('a table', () => {
     expect(there).toBe(ROWS - (await gone(database)))
   })
 
+  test('with a new rule stops the run, which resumes without it', async ({ database }) => {
+    const table = await visits(database)
+    const place = quoted(table)
+    const error = await failureOf(
+      purgeRows(database, table, OLD, {
+        turns: inTheMidst(5, () =>
+          owned(database, sql`create rule never as on delete to ${place} do instead nothing`.text),
+        ),
+      }),
+    )
+    expect(error.message).toMatch(/a rule added since the purge was planned .*: never/)
+    await owned(database, sql`alter table ${place} disable rule never`.text)
+    await purgeRows(database, table, OLD, { turns: inTheMidst(0, () => Promise.resolve()) })
+    await expectNoneLeft(database, table)
+  })
+
   test('with a renamed column stops the run, which resumes once it has its name again', async ({ database }) => {
     const table = await visits(database)
     const place = quoted(table)

@@ -44,8 +44,8 @@ async function goAhead(purging: Purging, order: BatchOrder, all: readonly Ahead[
   for (const ahead of all)
     for (let found = 1; found > 0; gone += found) {
       purging.context.signal.throwIfAborted()
-      const { rows } = await purging.turns.turn(purging.tally.last)
-      found = await slice(purging, { ...order, ahead, limit: rows })
+      const { rows, alone } = await purging.turns.turn(purging.tally.last)
+      found = await slice(purging, { ...order, ahead, limit: rows, alone })
     }
   return gone > 0
 }

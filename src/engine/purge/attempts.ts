@@ -17,7 +17,15 @@ import { showRows } from '../../text/units.ts'
 import { Standstill } from '../locks/standstill.ts'
 import type { TableContext } from '../table-context.ts'
 import { runWithAhead } from './ahead.ts'
-import { CrowdedError, isToBeRetried, rangeOf, tookTooLong, type BatchOrder, type BatchOutcome } from './batch.ts'
+import {
+  blockOf,
+  CrowdedError,
+  isToBeRetried,
+  rangeOf,
+  tookTooLong,
+  type BatchOrder,
+  type BatchOutcome,
+} from './batch.ts'
 import { lockedOf, record, type Purging } from './purging.ts'
 import { refusalOf } from './refusal.ts'
 
@@ -140,17 +148,13 @@ export async function endOfSpan(
   return end?.position ?? upto
 }
 
-export function blockOf(position: string): number {
-  return Number(/^\((\d+),/.exec(position)?.[1] ?? 0)
-}
-
 /** 20 ms at first, up to a second, at random: those who met once must not meet again. */
 export function pause(attempts: number): number {
   return Math.min(1_000, 10 * 2 ** attempts) * (0.5 + Math.random())
 }
 
 function nextPosition({ upto, limit, manner }: BatchOrder, { found, position }: BatchOutcome): string | null {
-  return manner === 'range' || found < limit ? upto : position
+  return manner !== 'range' && found < limit ? upto : position
 }
 
 async function settleWalk(

@@ -8,6 +8,7 @@ import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { underSettings } from '../../db/settings.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { aheadStatement, batchStatement, rangeStatement, type Manner } from '../../plan/purge/batch.ts'
+import { isListed } from '../../plan/purge/version-list.ts'
 import type { BatchRange } from '../../plan/purge/batch-range.ts'
 import type { Ahead, PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
@@ -35,10 +36,12 @@ export interface BatchOrder {
   readonly upto: string | null
   /** Rows at most. */
   readonly limit: number
-  /** `range`: without looking first, however many rows there are. */
+  /** `range`: without looking first. Then there may be more rows, and it may end before `upto`. */
   readonly manner: Manner | 'range'
   /** Instead of the first row itself, so many of these at most, which refer to it. */
   readonly ahead?: Ahead
+  /** Its commit need not wait for the disk. */
+  readonly alone?: boolean | undefined
 }
 
 /** Its rows have so many dependent rows that the batch would be too large. Nothing is deleted. */
@@ -66,7 +69,7 @@ export interface BatchOutcome {
   readonly around: Around
   /** Of the last row found; null where that is not known, or there was none. */
   readonly position: string | null
-  /** How long its commit took; unknown before, and where only a row was skipped. */
+  /** How long its commit took; unknown before, where it did not wait for the disk, and where only a row was skipped. */
   readonly commitMs?: number
 }
 
@@ -90,7 +93,10 @@ export interface BatchPlace {
   readonly files: LeafFiles
 }
 
-/** One transaction. What `settle` writes commits with what is deleted; an error undoes both. */
+/**
+ * One transaction. What `settle` writes commits with what is deleted; an error undoes both. While nobody else is at work the
+ * commit does not wait for the disk: if the server crashes, rows and entry are both back. The end of the step does wait.
+ */
 export async function runBatch(
   { work, context, files }: BatchPlace,
   order: BatchOrder,
@@ -102,14 +108,15 @@ export async function runBatch(
   let commit = () => 0
   const action = inTransaction(session, {}, async () => {
     const mode = work.action.kind === 'record' ? 'access share' : 'row exclusive'
-    const preparation = `set local lock_timeout = ${lockMs}; set local statement_timeout = ${Math.max(CAREFUL_LOCK_MS, Math.floor(workMs))};
+    const commits = order.alone === true ? 'set local synchronous_commit = off; ' : ''
+    const preparation = `${commits}set local lock_timeout = ${lockMs}; set local statement_timeout = ${Math.max(CAREFUL_LOCK_MS, Math.floor(workMs))};
        lock table only ${quoted(order.leaf.name).text} in ${mode} mode`
     const [, before] = await inOneGo(session, () => [
       prepareAtLeaf(session, work, order.leaf, files, preparation),
       countChanges(session, watchedBy(work)),
     ])
     const deleteAndJudge = async () => {
-      const deleted = await deleteRows(session, work, order)
+      const deleted = await deleteRows(session, work, order, workMs)
       const own = ownCounts(work, order, deleted)
       const around = await judgeBatch(work, order, context, before, deleted, own)
       return { ...deleted, around: { ...own, ...around } }
@@ -120,7 +127,7 @@ export async function runBatch(
     commit = workClock(session)
     return outcome
   })
-  const timed = action.then((outcome) => ({ ...outcome, commitMs: commit() }))
+  const timed = action.then((outcome) => (order.alone === true ? outcome : { ...outcome, commitMs: commit() }))
   return timed.catch(async (error: unknown) => {
     // There is no table of that name, and what became of it is another matter. Or it is a trigger that misses one.
     if (codeOf(error) === SQLSTATE.undefinedTable) await assertLeaf(session, work, order.leaf, files)
@@ -158,19 +165,71 @@ type Reported = Omit<BatchOutcome, 'around'> & {
   readonly counts: readonly number[]
 }
 
-async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder): Promise<Reported> {
-  const statement = statementOf(work, order)
+async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder, workMs: number): Promise<Reported> {
+  const { leaf, manner, ahead } = order
+  const [range, limit] = [rangeOf(order), sql`${order.limit}`]
+  if (ahead !== undefined) return reportOf(session, work, aheadStatement(work, leaf, range, ahead, limit))
+  if (manner === 'range') return deleteByRanges(session, work, order, workMs)
+  return reportOf(session, work, batchStatement(work, leaf, range, limit, manner))
+}
+
+async function reportOf(session: Session, work: PurgeWork, statement: Sql): Promise<Reported> {
   const reported = await underSettings(session, work.settings, () => readOne<Reported>(session, statement))
   if (reported.crowded) throw new CrowdedError(reported.found)
   if (reported.disturbed) throw new OverreachError('dependent rows were moved meanwhile, or are kept by a trigger')
   return reported
 }
 
-function statementOf(work: PurgeWork, order: BatchOrder): Sql {
-  const { leaf, manner, ahead } = order
-  const [range, limit] = [rangeOf(order), sql`${order.limit}`]
-  if (ahead !== undefined) return aheadStatement(work, leaf, range, ahead, limit)
-  return manner === 'range' ? rangeStatement(work, leaf, range) : batchStatement(work, leaf, range, limit, manner)
+const NOTHING_BESIDE = { held: 0, behind: 0, stayed: 0, crowded: false, disturbed: false, counts: [] }
+
+/** The estimate of what a block holds at most may be wrong, and then the batch is a few times too long: once. */
+export const TOLERANCE = 3
+
+/**
+ * Deletes without looking first how many rows match: range by range of blocks, each so short that the batch would not have too many
+ * rows if all of its rows matched. No further one begins when there are enough, or half of the time of a batch is over.
+ */
+async function deleteByRanges(
+  session: Session,
+  work: PurgeWork,
+  { leaf, after, upto, limit }: BatchOrder,
+  workMs: number,
+): Promise<Reported> {
+  const began = performance.now()
+  let [gone, at] = [0, after]
+  for (let leftMs = workMs; leftMs > workMs / 2; leftMs = workMs - (performance.now() - began)) {
+    const most = (TOLERANCE * limit - gone) / (leaf.rowsPerBlock ?? Infinity)
+    const end = isListed(leaf.walk) ? upto : earlier(upto, blockOf(at ?? '') + Math.max(1, Math.floor(most)))
+    const range = { leaf, after: at, upto: end }
+    const [, deleted] = await inOneGo(session, () => [
+      session.query(`set local statement_timeout = ${Math.ceil(leftMs)}`),
+      underSettings(session, work.settings, () => deleteRange(session, work, range)),
+    ])
+    gone += deleted
+    at = end
+    if (at === upto || gone >= limit) break
+  }
+  return { ...NOTHING_BESIDE, found: gone, gone, position: at }
+}
+
+function earlier(upto: string | null, block: number): string | null {
+  return upto !== null && blockOf(upto) <= block ? upto : `(${block},0)`
+}
+
+/** Of an address as text. */
+export function blockOf(position: string): number {
+  return Number(/^\((\d+),/.exec(position)?.[1] ?? 0)
+}
+
+/** Deletes the rows of a range, or marks them, however many there are, and says how many. */
+export async function deleteRange(
+  session: Session,
+  work: PurgeWork,
+  range: Pick<BatchOrder, 'leaf' | 'after' | 'upto'>,
+): Promise<number> {
+  const statement = rangeStatement(work, range.leaf, rangeOf(range))
+  const { rows, rowCount } = await session.query<{ gone: number }>(statement)
+  return rows[0]?.gone ?? rowCount ?? 0
 }
 
 /** What the statement itself has counted: all there is where PostgreSQL does not count changes (track_counts). */

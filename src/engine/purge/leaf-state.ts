@@ -38,7 +38,7 @@ export class WalkAnewError extends Error {
  *
  * @throws {LeafLostError} when it is dropped or detached
  * @throws {WalkAnewError} when the walk has to begin again
- * @throws {EbbError} when it has another name, or a new foreign key would delete or change rows of other tables
+ * @throws {EbbError} when it has another name, or a new foreign key would delete or change rows of other tables, or a new rule would do something else
  */
 export async function assertLeaf(session: Session, work: PurgeWork, leaf: PurgeLeaf, files: LeafFiles): Promise<void> {
   const [state] = await readAll<LeafState>(session, stateStatement(work, leaf))
@@ -71,8 +71,9 @@ async function judge(
 ): Promise<void> {
   if (state === undefined) throw await whatBecameOf(session, work, leaf)
   const name = display(leaf.name)
-  const { file, indexed, sealed, blocks, followers } = state
+  const { file, indexed, sealed, blocks, followers, rules } = state
   if (followers.length > 0) throw followed(name, followers)
+  if (rules.length > 0) throw ruled(name, rules)
   if (!sealed)
     throw new LeafLostError(
       `${name} has been rewritten or altered by another session since its rows were archived, so the rows left in it stay`,
@@ -102,12 +103,14 @@ interface LeafState {
   readonly sealed: boolean
   /** Foreign keys that have come since, and would delete or change rows by themselves. */
   readonly followers: readonly string[]
+  /** Rules that have come since, and may do something else in place of what is asked for. */
+  readonly rules: readonly string[]
 }
 
 /** No row where the table of that name is not the leaf. Without parameters, which several statements at once cannot have. */
 function stateStatement(work: PurgeWork, leaf: PurgeLeaf): Sql {
   return sql`
-    select ${fileOf(leaf)} as file, ${indexed(leaf)} as indexed, ${sealed(leaf)} as sealed, ${followers(work)} as followers,
+    select ${fileOf(leaf)} as file, ${indexed(leaf)} as indexed, ${sealed(leaf)} as sealed, ${followers(work)} as followers, ${rules(work)} as rules,
       (pg_relation_size(c.oid) / current_setting('block_size')::int)::float8 as blocks
     from pg_class c where c.oid = to_regclass(${literal(quoted(leaf.name).text)}) and c.oid = ${literal(leaf.oid)}::oid and ${
       work.oid === leaf.oid ? raw('true') : isPart(work)
@@ -161,6 +164,23 @@ function followed(name: string, followers: readonly string[]): EbbError {
     {
       state: 'The batches so far are done, and recorded; no row of that table has been touched.',
       next: 'End the run with ebb abandon, and plan it again: the new plan says what becomes of those rows.',
+    },
+  )
+}
+
+/** Of rules that were there before, the plan tells. Recording keys deletes and changes nothing. */
+function rules({ action: { kind } }: PurgeWork): Sql {
+  if (kind === 'record') return raw(`'{}'::text[]`)
+  const event = raw(kind === 'delete' ? "'4'" : "'2'")
+  return sql`array(select r.rulename::text from pg_rewrite r where r.ev_class = c.oid and r.ev_type = ${event} and r.ev_enabled <> 'D' order by 1)`
+}
+
+function ruled(name: string, rules: readonly string[]): EbbError {
+  return new EbbError(
+    `a rule added since the purge was planned may do something else with the rows of ${name}: ${rules.join(', ')}`,
+    {
+      state: 'The batches so far are done, and recorded.',
+      next: 'Disable it for the duration of the purge (alter table … disable rule …) and run the same command again: it resumes from here. Or end the run with ebb abandon.',
     },
   )
 }

@@ -69,10 +69,10 @@ async function takeUp(purging: Purging, range: LeftRange): Promise<boolean> {
   if (planned === undefined) throw new Error(`the journal knows a leaf that the plan does not: ${range.leaf.name}`)
   if (planned.stored !== undefined) return takeUpStored(purging, planned, range)
   const leaf = inTheWayOf(planned, range.upto)
-  const { rows } = await turns.turn(tally.last)
+  const { rows, alone } = await turns.turn(tally.last)
   let limit = range.reason === 'refused' ? Math.min(rows, range.rows) : rows
   for (;;) {
-    const order: BatchOrder = { leaf, after: range.after, upto: range.upto, limit, manner: 'careful' }
+    const order: BatchOrder = { leaf, after: range.after, upto: range.upto, limit, manner: 'careful', alone }
     const began = performance.now()
     const clock = workClock(context.session)
     try {

@@ -9,5 +9,12 @@ export interface BatchPast {
 /** Who may begin a batch, when, and how large. Whoever paces a purge is one of these. */
 export interface Turns {
   /** Comes back when the next batch may begin. `last` is null before the first. */
-  turn(last: BatchPast | null): Promise<{ readonly rows: number }>
+  turn(last: BatchPast | null): Promise<Turn>
+}
+
+/** The permission to begin a batch. */
+export interface Turn {
+  readonly rows: number
+  /** Nobody else is at work: then its commit need not wait for the disk. */
+  readonly alone?: boolean
 }

@@ -5,11 +5,12 @@ import { forgetRangesOf, lastWalked } from '../../journal/purges.ts'
 import { isRecorded, type RecordedWalk } from '../../plan/purge/positions.ts'
 import type { PurgeLeaf } from '../../plan/purge/work.ts'
 import { display, sameName } from '../../sql/names.ts'
-import type { BatchOrder } from './batch.ts'
+import { blockOf, TOLERANCE, type BatchOrder } from './batch.ts'
 import { readSlice } from './candidates/slices.ts'
 import { LeafLostError, WalkAnewError } from './leaf-state.ts'
-import { blockOf, endOfSpan, mannerOf, walkBatch, type Done } from './attempts.ts'
+import { endOfSpan, mannerOf, walkBatch, type Done } from './attempts.ts'
 import { count, type Purging } from './purging.ts'
+import type { Turn } from './turns.ts'
 import { walkStored } from './stored/walk.ts'
 
 /** Goes through all leaves once, from where the journal says that it was. */
@@ -70,14 +71,14 @@ async function walkBlocks(purging: Purging, leaf: PurgeLeaf, from: string, index
   let density = leaf.blocks === 0 ? 0 : leaf.estimatedRows / leaf.blocks
   const isScanning = purging.work.dependents.scans === true
   while (blockOf(after) < leaf.blocks) {
-    const { rows } = await takeTurn(purging)
+    const { rows, alone } = await takeTurn(purging)
     const first = blockOf(after)
     const end = Math.min(leaf.blocks, first + (isScanning ? BESIDE_A_SCAN : blocksFor(rows, density)))
-    const order: BatchOrder = { leaf, after, upto: `(${end},0)`, limit: rows, manner: mannerOf(purging) }
+    const order: BatchOrder = { leaf, after, upto: `(${end},0)`, limit: rows, manner: mannerOf(purging), alone }
     const clock = workClock(purging.context.session)
     const done = await walkBatch(purging, {
       ...order,
-      manner: isFewEnough(order, end - first) ? 'range' : order.manner,
+      manner: isByRanges(order, end - first) ? 'range' : order.manner,
     })
     after = done.next ?? `(${end},0)`
     const blocks = Math.max(1, blockOf(after) - first)
@@ -95,21 +96,23 @@ function blocksFor(rows: number, density: number): number {
 /** Where each batch reads another table as a whole, it looks at as many blocks as it takes to find its rows: 64 MB at most. */
 const BESIDE_A_SCAN = 8_192
 
-/** The estimate of what a block holds at most may be wrong, and then the batch is a few times too long: once. */
-const TOLERANCE = 3
+/** Where few rows match, looking for them first costs less than so many statements. */
+const MOST_RANGES = 8
 
-/** Whether a range can be deleted without looking first how many rows match. */
-function isFewEnough({ leaf, limit, manner }: BatchOrder, blocks: number): boolean {
-  return manner === 'quick' && leaf.rowsPerBlock !== null && blocks * leaf.rowsPerBlock <= TOLERANCE * limit
+/** Whether rows can be deleted without looking first how many match, range by range. */
+function isByRanges({ leaf, limit, manner }: BatchOrder, blocks: number): boolean {
+  if (manner !== 'quick' || leaf.rowsPerBlock === null) return false
+  const most = TOLERANCE * limit
+  return leaf.rowsPerBlock <= most && blocks * leaf.rowsPerBlock <= MOST_RANGES * most
 }
 
 async function walkKeys(purging: Purging, leaf: PurgeLeaf, from: string | null, index: number): Promise<void> {
   let after = from
   for (;;) {
-    const { rows } = await takeTurn(purging)
+    const { rows, alone } = await takeTurn(purging)
     const clock = workClock(purging.context.session)
     const upto = await endOfSpan(purging, leaf, after, null)
-    const done = await walkBatch(purging, { leaf, after, upto, limit: rows, manner: mannerOf(purging) })
+    const done = await walkBatch(purging, { leaf, after, upto, limit: rows, manner: mannerOf(purging), alone })
     settle(purging, done, 0, clock())
     purging.progress(index, 0, purging.tally.rows)
     if (done.next === null) return
@@ -127,12 +130,12 @@ async function walkSet(
 ): Promise<void> {
   let after = from
   for (;;) {
-    const { rows } = await takeTurn(purging)
+    const { rows, alone } = await takeTurn(purging)
     const slice = await readSlice(purging.context.session, purging.work, leaf, walk, after, rows)
     if (slice === null) return
     const clock = workClock(purging.context.session)
     const manner = mannerOf(purging)
-    const order = { leaf, after, upto: slice.position, limit: rows, manner }
+    const order = { leaf, after, upto: slice.position, limit: rows, manner, alone }
     const done = await walkBatch(purging, isWholeSlice(order, walk) ? { ...order, manner: 'range' } : order)
     after = done.next ?? slice.position
     settle(purging, done, 0, clock())
@@ -145,7 +148,7 @@ function isWholeSlice({ leaf, manner }: BatchOrder, walk: RecordedWalk): boolean
   return walk.kind === 'blocks' && manner === 'quick' && leaf.rowsPerBlock !== null
 }
 
-async function takeTurn({ turns, tally, context }: Purging): Promise<{ rows: number }> {
+async function takeTurn({ turns, tally, context }: Purging): Promise<Turn> {
   context.signal.throwIfAborted()
   return turns.turn(tally.last)
 }

@@ -10,7 +10,8 @@ import { heldAhead, heldCondition, type Ahead, type Dependents, type PurgeLeaf, 
 
 // The statement of a batch. Invariants:
 //
-//   - One statement under one snapshot; nothing but counts and a position comes back.
+//   - Nothing but counts and a position comes back. A statement that looks first is all of its batch, under one snapshot; ranges of
+//     blocks, of which no row depends on another, may be several statements.
 //   - The condition is checked again by the delete itself: a row changed since the
 //     snapshot so that it is kept stays, for PostgreSQL checks the newest version.
 //   - An address means one row only within one table, so it is one partition at a time.
@@ -153,15 +154,19 @@ function isConsumed(walk: PurgeLeaf['walk']): walk is SetWalk {
   return amongCandidates(walk) && walk.among.consumed === true
 }
 
-/** Without looking first: for ranges of blocks whose rows are known to be few enough. It gives up where a row is locked. */
+/**
+ * Without looking first: for ranges of blocks whose rows are known to be few enough. It gives up where a row is locked. How many rows
+ * it was, PostgreSQL says: to return something of each and count it would take half as long again. Of listed rows there is something to return.
+ */
 export function rangeStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
   const { walk } = leaf
-  const listed = isListed(walk) ? sql`candidate as materialized (${entries({ walk }, range)}), ` : raw('')
+  const those = actionSql(work, leaf, sql`${inRange(leaf, range)} and ${asked(work, leaf)}`)
+  if (!isListed(walk)) return those
   return sql`
-with ${listed}gone as (
-  ${actionSql(work, leaf, sql`${inRange(leaf, range)} and ${asked(work, leaf)}`)} returning 1${keyOfConsumed(leaf)}
+with candidate as materialized (${entries({ walk }, range)}), gone as (
+  ${those} returning 1${keyOfConsumed(leaf)}
 )${consumption(leaf)}
-select false as crowded, pg_catalog.count(*)::int as found, 0 as held, pg_catalog.count(*)::int as gone, 0 as behind, 0 as stayed, false as disturbed, '[]'::pg_catalog.jsonb as counts, null as position from gone`
+select pg_catalog.count(*)::int as gone from gone`
 }
 
 /** How many rows of a part of a leaf match, and how many of them stay for each of the reasons, the first that holds. */

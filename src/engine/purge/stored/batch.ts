@@ -1,13 +1,11 @@
 import { putOnAllNodes } from '../../../catalog/partitions/stored-leaves.ts'
-import { readOne } from '../../../db/query.ts'
 import type { Session } from '../../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../../db/sqlstate.ts'
 import { inTransaction } from '../../../db/transaction.ts'
 import { assertLease } from '../../../journal/lease.ts'
-import { rangeStatement } from '../../../plan/purge/batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../../plan/purge/work.ts'
 import { areNewHolds, lookAgain } from '../../hold-watch.ts'
-import { rangeOf, type BatchOutcome, type BatchPlace } from '../batch.ts'
+import { deleteRange, type BatchOutcome, type BatchPlace } from '../batch.ts'
 import { assertLeaf } from '../leaf-state.ts'
 import { orRefused } from '../refusal.ts'
 
@@ -44,7 +42,7 @@ export async function runStoredBatch(
   const workMs = Math.max(LEAST_MS, Math.floor(server.deadlockTimeoutMs * SHARE_OF_DEADLOCK_TIMEOUT))
   const batch = inTransaction(session, {}, async () => {
     await session.query(`set local statement_timeout = ${workMs}`)
-    const { gone } = await orRefused(() => deleteRange(session, work, range))
+    const gone = await orRefused(() => deleteStored(session, work, range))
     await assertLeaf(session, work, range.leaf, files)
     if (gone > 0) await assertLease(session, journalSchema, lease)
     if (gone > 0 && work.action.kind === 'delete' && (await areNewHolds(session, journalSchema, holds)))
@@ -59,10 +57,10 @@ export async function runStoredBatch(
   })
 }
 
-async function deleteRange(session: Session, work: PurgeWork, range: StoredRange): Promise<{ gone: number }> {
+async function deleteStored(session: Session, work: PurgeWork, range: StoredRange): Promise<number> {
   await putOnAllNodes(session, work.settings)
   await session.query(`set local lock_timeout = ${LOCK_MS}`)
-  const deleted = await readOne<{ gone: number }>(session, rangeStatement(work, range.leaf, rangeOf(range)))
+  const gone = await deleteRange(session, work, range)
   await session.query(`set local search_path to ''`)
-  return deleted
+  return gone
 }
