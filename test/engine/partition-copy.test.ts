@@ -10,7 +10,7 @@ import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
-import { partitionByCopy } from '../support/commands.ts'
+import { partitionByCopy, planPartitionOf } from '../support/commands.ts'
 
 const ROWS = 5_000
 
@@ -57,6 +57,30 @@ describe('partition by copying', () => {
     expect(plan.rebuild?.diskBytes).toBeGreaterThan(used / 2)
     expect(plan.rebuild?.diskBytes).toBeLessThan(used * 2)
     expect(plan.evidence.join('\n')).toMatch(/these are about [\d,]+ rows/)
+  })
+
+  test('keeps periods from overlapping, which attaching could not', async ({ database, skip }) => {
+    if (database.version < 180_000) skip('WITHOUT OVERLAPS exists from 18 on')
+    await database.admin('create extension if not exists btree_gist')
+    const rates = database.table('rates')
+    const owner = await database.session('owner')
+    await owner.query(sql`
+      create table ${quoted(rates)} (id int, during daterange, at timestamptz not null, primary key (id, during without overlaps))`)
+    await owner.query(sql`
+      insert into ${quoted(rates)} select n, daterange('2026-01-01', '2026-01-08'), now() from generate_series(1, 10) n`)
+    const by = { by: 'at', every: { kind: 'interval', interval: { count: 1, unit: 'month' } }, keep: null } as const
+
+    const attaching = await planPartitionOf(database.url, written(rates), monthly(by), quietly())
+    expect(attaching.objections).toMatchObject([{ code: 'temporal:rates_pkey' }])
+    const { plan } = await partitionByCopy(database.url, written(rates), request(by), quietly())
+
+    expect(plan.notes).toContainEqual(expect.stringContaining('periods of rows with different at may overlap'))
+    const { constraints } = await read(database, rates)
+    expect(constraints.find(({ type }) => type === 'primary key')?.definition).toBe(
+      'PRIMARY KEY (id, at, during WITHOUT OVERLAPS)',
+    )
+    const overlapping = sql`insert into ${quoted(rates)} select id, '[2026-01-07,2026-02-01)', at from ${quoted(rates)} limit 1`
+    await expect(owner.query(overlapping)).rejects.toMatchObject({ code: '23P01' })
   })
 
   test('by id, with upserts and foreign keys unchanged', async ({ database }) => {

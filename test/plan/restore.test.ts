@@ -384,6 +384,16 @@ describe('a new table', () => {
     `alter table "public"."events" add constraint "sane" CHECK ((note <> 'no'::text))`,
     `comment on table "public"."events" is 'all'`,
   ]
+  test('names a key whose periods do not overlap, which its own has not', () => {
+    const [key] = ['alter table "public"."events" add constraint "k" PRIMARY KEY (id, during WITHOUT OVERLAPS)']
+    const temporal = archived({ columns: [id], primaryKey: ['id'], key: null, ddl: ['create table …', key] })
+    const plan = planNewTable(
+      newTableSituation({ to: { archived: temporal, keptBy: null, predicate: null, types: [] } }),
+      restoreRequest(),
+    )
+    expect(plan.notes).toContain(key)
+  })
+
   const rows = archived({ columns: [id, note, kind, twice], primaryKey: ['id'], key: null, comment: 'all', ddl })
   const to = { archived: rows, keptBy: null, predicate: null, types: [] }
 

@@ -86,6 +86,7 @@ export function setOf(list: readonly Partition[], changes: Partial<PartitionedTa
     references: [],
     inboundForeignKeys: [],
     publications: [],
+    excludes: false,
     actAsOwner: true,
     createInSchema: true,
     sequencePosition: null,

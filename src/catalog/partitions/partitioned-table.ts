@@ -36,6 +36,8 @@ export interface PartitionedTable {
   readonly references: readonly TableName[]
   readonly inboundForeignKeys: readonly { readonly name: string; readonly table: TableName }[]
   readonly publications: readonly string[]
+  /** Rows exclude each other by one of its indexes (EXCLUDE, WITHOUT OVERLAPS): attaching a table that has the same makes another. */
+  readonly excludes: boolean
   readonly actAsOwner: boolean
   readonly createInSchema: boolean
   /** The last value that the key's own sequence has given out. */

@@ -123,6 +123,7 @@ const REST = {
   foreignKeys: FOREIGN_KEYS(['references'], `${IS_KEY_OF('c.oid')} and k.confrelid <> c.oid`),
   inboundForeignKeys: FOREIGN_KEYS(['name', 'table'], IS_KEY_ONTO('c.oid')),
   publications: PUBLICATIONS,
+  excludes: 'exists (select from pg_index i where i.indrelid = c.oid and i.indisexclusion)',
   actAsOwner: `pg_has_role(current_user, c.relowner, 'usage')`,
   createInSchema: `has_schema_privilege(c.relowner, c.relnamespace, 'create') or ${IS_SUPERUSER}`,
   sequencePosition: SEQUENCE_POSITION,

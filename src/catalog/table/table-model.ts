@@ -168,6 +168,11 @@ export interface Index {
   /** Of a btree: by what each column is compared. */
   readonly operators: readonly Ordering[]
   readonly unique: boolean
+  /**
+   * Rows exclude each other by it: EXCLUDE, or WITHOUT OVERLAPS. PostgreSQL takes no such index for the part of another when it
+   * attaches a table. Older versions have stored plans without.
+   */
+  readonly excludes?: boolean
   readonly primary: boolean
   readonly partial: boolean
   readonly valid: boolean

@@ -99,7 +99,7 @@ const INDEXES = LIST(`select json_agg(json_build_object(
     'columns', ${COLUMN_NAMES('c.oid', `(i.indkey::int2[])[0:i.indnkeyatts - 1]`)},
     'included', ${COLUMN_NAMES('c.oid', `(i.indkey::int2[])[i.indnkeyatts:]`)},
     'operators', ${OPERATORS},
-    'unique', i.indisunique, 'primary', i.indisprimary, 'partial', i.indpred is not null, 'valid', i.indisvalid, 'clustered', i.indisclustered,
+    'unique', i.indisunique, 'excludes', i.indisexclusion, 'primary', i.indisprimary, 'partial', i.indpred is not null, 'valid', i.indisvalid, 'clustered', i.indisclustered,
     'replicaIdentity', i.indisreplident,
     'constraint', (select k.conname from pg_constraint k where k.conindid = x.oid and k.conrelid = c.oid and k.contype in ('p', 'u', 'x')),
     'tablespace', ${TABLESPACE('x')},

@@ -18,6 +18,7 @@ import {
   keyColumn,
   primaryKeyObjections,
   rangeObjections,
+  adoptionObjections,
   uniquenessObjections,
   upsertObjections,
   widthObjections,
@@ -134,7 +135,11 @@ function convert(
   const runway = runwayFrom(choice, cut, premake)
   const primaryKey = newPrimaryKey(table, choice.column, taken)
   const names = chooseNames(situation, choice, runway, primaryKey)
-  const all = [...objections, ...keyObjections(situation, request, choice, primaryKey, cut, runway.at(-1)?.to ?? cut)]
+  const all = [
+    ...objections,
+    ...adoptionObjections(table),
+    ...keyObjections(situation, request, choice, primaryKey, cut, runway.at(-1)?.to ?? cut),
+  ]
   const conversion = { table, role: server.role, choice, cut, runway, primaryKey, settings, ...names }
   const steps = all.length > 0 ? [] : conversionSteps(conversion)
   assertDistinctKeys(steps)
@@ -267,7 +272,7 @@ export function notesOn(
     ...(primaryKey === null
       ? []
       : [
-          `the primary key becomes ${primaryKey.definition}: ON CONFLICT must name ${column} too, and its previous columns alone are no longer unique across partitions`,
+          `the primary key becomes ${primaryKey.definition}: ON CONFLICT must name ${column} too, and its previous columns alone are no longer unique across partitions${primaryKey.definition.includes(' WITHOUT OVERLAPS)') ? `, and periods of rows with different ${column} may overlap` : ''}`,
         ]),
     ...(primaryKey !== null && upserts === null
       ? ['pg_stat_statements cannot be read, so whether the application uses ON CONFLICT is not known']

@@ -78,7 +78,7 @@ function describeLeftOut({ columns, ddl }: ArchivedTable): string[] {
 }
 
 function isKey(statement: string): boolean {
-  return / PRIMARY KEY \(/.test(statement)
+  return / PRIMARY KEY \(/.test(statement) && !statement.includes(' WITHOUT OVERLAPS)')
 }
 
 export function newTableStep(archived: ArchivedTable, name: TableName): OnlineStep {

@@ -13,6 +13,7 @@ export function leafShapeOf(set: PartitionedTable): LeafShape {
     options: newest?.options ?? [],
     rowSecurity: !isSecured(set.rowSecurity) && newest?.rowSecurity ? 'on' : set.rowSecurity,
     identity: newest?.identity ?? 'default',
+    excludes: set.excludes,
     parts: commonParts(set),
     defaultGrantees: set.defaultGrantees,
     triggers: set.unusualTriggers,

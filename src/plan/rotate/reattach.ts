@@ -61,6 +61,7 @@ export function attachStep(
     quiet: name,
     ...locksToAttach(set, name),
     statements: [
+      ...dropExclusions(set, name),
       sql`alter table ${quoted(set.name)} attach partition ${table} ${raw(boundsText)}`.text,
       sql`alter table ${table} drop constraint if exists ${raw(PROOF)}`.text,
       dropGuard(name),
@@ -82,11 +83,25 @@ export function refillStep(set: PartitionedTable, { name, boundsText }: Detached
     statements: [
       dropGuard(name),
       sql`truncate table ${place}`.text,
+      ...dropExclusions(set, name),
       divided
         ? attachInParts(set, name, boundsText)
         : sql`alter table ${quoted(set.name)} attach partition ${place} ${raw(boundsText)}`.text,
     ],
   }
+}
+
+/** What it has of the kind is not taken for the table's when it is attached: that makes another, or fails for a second primary key. */
+function dropExclusions(set: PartitionedTable, name: TableName): string[] {
+  if (!set.excludes) return []
+  const place = literal(quoted(name).text).text
+  return [
+    `do $ebb$ declare own name; begin
+    for own in select k.conname from pg_constraint k join pg_index i on i.indexrelid = k.conindid
+      where k.conrelid = ${place}::regclass and k.contype in ('p', 'u', 'x') and k.conparentid = 0 and i.indisexclusion
+    loop execute format('alter table %s drop constraint %I', ${place}, own); end loop;
+  end $ebb$`,
+  ]
 }
 
 /**

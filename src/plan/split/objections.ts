@@ -54,6 +54,13 @@ export function splitObjections(
       ],
       accepted,
     ),
+    ...when(set.excludes, () =>
+      objection(
+        'excludes',
+        `rows of ${display(set.name)} exclude each other by an index (EXCLUDE or WITHOUT OVERLAPS): PostgreSQL would build it again, for every new partition, under the lock of the exchange, and refuses a second primary key`,
+        'Let the partition expire as a whole; or drop the constraint before, and add it again afterwards.',
+      ),
+    ),
     ...set.inboundForeignKeys.map((one) =>
       objection(
         `inbound:${one.name}`,

@@ -21,6 +21,8 @@ export interface LeafShape {
   readonly options: readonly string[]
   readonly rowSecurity: TableModel['rowSecurity']
   readonly identity: LeafIdentity
+  /** Rows exclude each other by an index of the parent: attaching the partition makes it, and would not take one that is there. */
+  readonly excludes: boolean
   /** What siblings have by themselves. */
   readonly parts: readonly OwnPart[]
   readonly defaultGrantees: readonly (string | null)[]
@@ -40,6 +42,7 @@ export function leafShape(table: TableModel, primaryKey: NewPrimaryKey | null): 
     options: table.options,
     rowSecurity: table.rowSecurity,
     identity: leafIdentity(table, primaryKey),
+    excludes: table.indexes.some(({ excludes }) => excludes === true),
     parts: [],
     defaultGrantees: table.defaultGrantees,
     triggers: [], // set on every partition when the parent's triggers are made
@@ -145,7 +148,7 @@ export function createTree(
 ): string[] {
   const tablespace = shape.tablespace === null ? raw('') : sql` tablespace ${ident(shape.tablespace)}`
   return [
-    sql`create table ${quoted(name)} (like ${quoted(shape.parent)} including all excluding identity) partition by ${raw(by)}${tablespace}`
+    sql`create table ${quoted(name)} (like ${quoted(shape.parent)} including all excluding identity${withoutIndexes(shape.excludes)}) partition by ${raw(by)}${tablespace}`
       .text,
     ...ownersAlone(name, role, shape.defaultGrantees),
     ...definitions.rowSecurity(name, definitions.isSecured(shape.rowSecurity) ? 'on' : 'off'),
@@ -170,8 +173,8 @@ function createPartition(
 ): string[] {
   const place = quoted(leaf)
   const tablespace = shape.tablespace === null ? raw('') : sql` tablespace ${ident(shape.tablespace)}`
-  // Those that attaching it will make: one of them has to have a name that we know.
-  const indexes = typeof shape.identity === 'object' ? raw(' excluding indexes') : raw('')
+  // Of a replica identity, one has to have a name that we know.
+  const indexes = withoutIndexes(shape.excludes || typeof shape.identity === 'object')
   return [
     // Identity belongs to the parent alone: 17 and later refuse a partition that brings its own.
     sql`create table ${place} (like ${quoted(shape.parent)} including all excluding identity${indexes})${tablespace}`
@@ -187,6 +190,11 @@ function createPartition(
     ...shape.triggers.flatMap((trigger) => definitions.triggerState([leaf], trigger)),
     ...partsAfter(leaf, shape.parts, role),
   ]
+}
+
+/** Attaching will make them. */
+function withoutIndexes(yes: boolean): Sql {
+  return raw(yes ? ' excluding indexes' : '')
 }
 
 export function attach(parent: TableName, leaf: TableName, from: Sql, to: Sql): string {

@@ -22,12 +22,14 @@ export function newPrimaryKey(table: TableModel, key: string, taken: ReadonlySet
   if (index === undefined || constraint === undefined || constraint.columns.includes(key)) return null
   const written = (column: string) => table.columns.find(({ name }) => name === column)?.quoted ?? column
   const included = index.included.filter((column) => column !== key)
-  const columns = [...constraint.columns, key]
+  // What does not overlap comes last.
+  const isTemporal = index.excludes === true
+  const columns = isTemporal ? constraint.columns.toSpliced(-1, 0, key) : [...constraint.columns, key]
   return {
     constraint: constraint.name,
     index: freeCompanion(constraint.name, '_history', taken),
     definition: [
-      `PRIMARY KEY (${columns.map(written).join(', ')})`,
+      `PRIMARY KEY (${columns.map(written).join(', ')}${isTemporal ? ' WITHOUT OVERLAPS' : ''})`,
       ...(included.length === 0 ? [] : [`INCLUDE (${included.map(written).join(', ')})`]),
       ...(constraint.deferrable ? ['DEFERRABLE'] : []),
       ...(constraint.deferred ? ['INITIALLY DEFERRED'] : []),

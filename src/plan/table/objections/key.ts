@@ -91,6 +91,19 @@ export function uniquenessObjections(table: TableModel, key: string): Objection[
     )
 }
 
+/** Indexes that PostgreSQL would not take for the parent's when the table is attached; EXCLUDE is refused by itself. */
+export function adoptionObjections(table: TableModel): Objection[] {
+  return table.indexes
+    .filter((index) => index.unique && index.excludes === true)
+    .map((index) =>
+      objection(
+        `temporal:${index.name}`,
+        `constraint ${index.name} has WITHOUT OVERLAPS: when the table is attached, PostgreSQL does not take its index for part of the new one, but builds another under lock, or refuses a second primary key`,
+        'Pass --method copy: new partitions get theirs while they are empty.',
+      ),
+    )
+}
+
 /** What the primary key stands for that would break when the key joins it. */
 export function primaryKeyObjections(
   table: TableModel,
