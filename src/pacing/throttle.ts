@@ -63,6 +63,8 @@ export class Pace {
   /** WAL that the next batch may write, in bytes. */
   private room = Infinity
   private disk = UNKNOWN_DISK
+  /** Up to when pauses have been counted: time in which several workers pause is counted once. */
+  private pausedUntil = 0
   private readonly told = new Map<string, number>()
   private paceTold = performance.now()
   private readonly noted = new Set<string>()
@@ -225,7 +227,9 @@ export class Pace {
     this.tellPace(text)
     const began = performance.now()
     await sleep(milliseconds, undefined, { signal }).catch(() => {})
-    const paused = performance.now() - began
+    const now = performance.now()
+    const paused = now - Math.max(began, this.pausedUntil)
+    this.pausedUntil = now
     this.tally.pause(reason, paused)
     this.sampler.history.pause(reason, paused)
     await assertGoing(this.settings, this.options.signal)

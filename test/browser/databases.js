@@ -1,12 +1,16 @@
 // Databases that are worth a report: each a function that fills an empty one.
 
 import { execFile } from 'node:child_process'
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { clearTimeout, setTimeout } from 'node:timers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { createJiti } from 'jiti'
 import pg from 'pg'
+
+const { followPrimary } = await createJiti(import.meta.url).import('../support/base-backup.ts')
 
 const run = promisify(execFile)
 const PROGRAM = fileURLToPath(new URL('../../bin/ebb.js', import.meta.url))
@@ -31,7 +35,7 @@ export async function sql(url, text, values) {
 }
 
 /** What is looked at, by the names of the databases. */
-export const FILLED = { empty, shop, thousands }
+export const FILLED = { paced, empty, shop, thousands }
 
 /** Nothing at all. */
 async function empty() {}
@@ -204,6 +208,158 @@ async function rebuild(url) {
     '150',
     '--execute',
   ])
+}
+
+/**
+ * Runs that give way: beside a replica that stops replaying, sessions that want the whole table, one that holds a row, and a
+ * pause file. What others saw of them is kept in a table, for comparison.
+ */
+async function paced(url, folder, server) {
+  await sql(url, 'create table seen (what text primary key, most float8 not null)')
+  await purgeAmongOthers(url, folder)
+  const standby = await followPrimary(server)
+  try {
+    await purgeBesideReplica(url, standby)
+    await rebuildBesideReplica(url, standby)
+  } finally {
+    await standby.remove()
+    await sql(url, 'select pg_drop_replication_slot(slot_name) from pg_replication_slots')
+  }
+}
+
+/** Each row takes its time, so that batches do. */
+async function purgeAmongOthers(url, folder) {
+  await sql(
+    url,
+    `create table jobs (id bigint generated always as identity primary key, done boolean not null);
+     insert into jobs (done) select true from generate_series(1, 12000); analyze jobs;
+     create function takes_time() returns trigger language plpgsql as $$ begin perform pg_sleep(0.0012); return old; end $$;
+     create trigger takes_time before delete on jobs for each row execute function takes_time()`,
+  )
+  const pauseFile = join(folder, 'pause')
+  const limits = ['--target-ms', '600', '--pause-file', pauseFile, '--pause-ms', '20']
+  const running = ebb(url, ['purge', 'jobs', '--where', 'done', '--all-rows', '--no-archive', ...limits, '--execute'])
+  const blocked = untilPaused(url, 'jobs', 'blocked sessions', running)
+  await whoWaits(url, 'jobs', blocked)
+  await blocked
+  await writeFile(pauseFile, '')
+  await untilPaused(url, 'jobs', 'pause file', running)
+  await holdsRow(url, 'update jobs set done = done where id = 12000', 6_000, () => rm(pauseFile))
+  await running
+}
+
+async function purgeBesideReplica(url, standby) {
+  await sql(
+    url,
+    `create table lines (id bigint generated always as identity primary key, at timestamptz not null, line text);
+     insert into lines (at, line) select now() - n * interval '1 minute', repeat('x', 100) from generate_series(1, 600000) n; analyze lines`,
+  )
+  await besideReplica(url, standby, 'lines', [
+    'purge',
+    'lines',
+    '--where',
+    "at < now() - interval '30 days'",
+    '--no-archive',
+  ])
+}
+
+async function rebuildBesideReplica(url, standby) {
+  await sql(
+    url,
+    `create table notes (id bigint generated always as identity primary key, at timestamptz not null, note text);
+     insert into notes (at, note) select now() - n * interval '1 minute', repeat('x', 200) from generate_series(1, 500000) n; analyze notes`,
+  )
+  await besideReplica(url, standby, 'notes', ['rebuild', 'notes', '--keep-all', '--transport', 'copy'])
+}
+
+/** A run whose replica has stopped replaying, until it has waited for it for a while. */
+async function besideReplica(url, standby, table, words) {
+  await caughtUp(url)
+  await sql(standby.url, 'select pg_wal_replay_pause()')
+  const running = ebb(url, [...words, '--max-replica-lag', '20MB', '--pause-ms', '10', '--execute'])
+  const watching = watchLag(url, table, running)
+  await untilPaused(url, table, 'replica lag', running)
+  await sleep(7_000)
+  await sql(standby.url, 'select pg_wal_replay_resume()')
+  await running
+  await watching
+}
+
+const LAG = 'select max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::float8 as bytes from pg_stat_replication'
+
+async function caughtUp(url) {
+  for (;;) {
+    const [{ bytes }] = await sql(url, LAG)
+    if (bytes !== null && bytes < 1_000_000) return
+    await sleep(100)
+  }
+}
+
+/** What somebody else sees of the lag while a run is at work. */
+async function watchLag(url, table, running) {
+  await whileWaitingFor(running, async () => {
+    const [{ bytes }] = await sql(url, LAG)
+    await keep(url, `lag ${table}`, bytes ?? 0)
+    await sleep(50)
+  })
+}
+
+/** A session that wants a table for itself, again and again, and how long it waits at most. */
+async function whoWaits(url, table, until) {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  await whileWaitingFor(until, async () => {
+    const began = performance.now()
+    await client.query(`begin; lock table ${table} in share mode; commit`)
+    await keep(url, `wait ${table}`, performance.now() - began)
+    await sleep(50)
+  })
+  await client.end()
+}
+
+async function holdsRow(url, statement, milliseconds, meanwhile) {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  await client.query(`begin; ${statement}`)
+  await meanwhile()
+  await sleep(milliseconds)
+  await client.query('commit')
+  await client.end()
+}
+
+async function whileWaitingFor(something, work) {
+  let ended = false
+  const end = () => {
+    ended = true
+  }
+  something.then(end, end)
+  while (!ended) await work()
+}
+
+async function keep(url, what, value) {
+  await sql(url, `insert into seen values ($1, $2) on conflict (what) do update set most = greatest(seen.most, $2)`, [
+    what,
+    value,
+  ])
+}
+
+/** Until the journal has a pause of the run on a table for this reason; what ends earlier fails. */
+async function untilPaused(url, table, reason, running) {
+  let failure = null
+  running.then(
+    () => (failure = new Error(`the run on ${table} has ended without a pause because of: ${reason}`)),
+    (error) => (failure = error),
+  )
+  for (;;) {
+    const paused = await sql(
+      url,
+      `select from ebb.pace_interval i join ebb.run r on r.id = i.run_id where r.table_name = $1 and i.paused ? $2`,
+      [table, reason],
+    ).catch(() => [])
+    if (paused.length > 0) return
+    if (failure !== null) throw failure
+    await sleep(200)
+  }
 }
 
 /** So many partitions, a day each, nearly all of them in the past. */

@@ -13,6 +13,7 @@ import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromium } from 'playwright-core'
 import { startServer } from '../../build/embedded/server.js'
+import { compare } from './compare.js'
 import * as databases from './databases.js'
 
 const CHROMIUM = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
@@ -42,7 +43,7 @@ async function lookAt(name) {
   await databases.sql(server.url, `create database ${name}`)
   const url = new URL(server.url)
   url.pathname = `/${name}`
-  await databases.FILLED[name](url.href, await mkdtemp(join(folder, 'files-')))
+  await databases.FILLED[name](url.href, await mkdtemp(join(folder, 'files-')), server)
   const file = join(folder, `${name}.html`)
   const began = performance.now()
   await databases.ebb(url.href, ['report', '--html', file])
@@ -76,47 +77,6 @@ async function look(name, file, url, { width, colorScheme }) {
   assert.equal(await page.locator('svg[role=img]:not(:has(title))').count(), 0, `${what}: charts without a title`)
   await compare(page, url, what)
   await page.close()
-}
-
-/** What the browser shows, and what SQL says. */
-async function compare(page, url, what) {
-  const shown = await page.$$eval('section.set', (sets) =>
-    sets.map((set) => ({ table: set.dataset.table, size: set.querySelector('dl data').value })),
-  )
-  const managed = await databases
-    .sql(
-      url,
-      `select format('%I.%I', schema_name, table_name) as table, (select sum(pg_total_relation_size(relid)) from
-       pg_partition_tree(format('%I.%I', schema_name, table_name)::regclass) where isleaf)::text as size from ebb.partition_set order by 1`,
-    )
-    .catch(() => [])
-  // As people write names: in quotes where SQL needs them.
-  assert.deepEqual(
-    shown.toSorted((a, b) => (a.table < b.table ? -1 : 1)),
-    managed,
-    what,
-  )
-  const runs = await page.$$eval('#runs tbody tr', (lines) =>
-    lines.map((line) => [...line.cells].map((cell) => cell.querySelector('data')?.value ?? cell.textContent.trim())),
-  )
-  const journal = await databases
-    .sql(
-      url,
-      `select id::text, coalesce((select sum(rows)::text from (select rows, run_id from ebb.purge_batch union all select rows, run_id from ebb.chunk) b where run_id = r.id), '–') as rows,
-       (select sum(v::float8) from ebb.pace_interval, jsonb_each_text(paused) p (k, v) where run_id = r.id) as paused from ebb.run r order by id desc`,
-    )
-    .catch(() => [])
-  assert.deepEqual(
-    runs.map(([id]) => id).toSorted((a, b) => b - a),
-    journal.map(({ id }) => id),
-    what,
-  )
-  for (const { id, rows, paused } of journal) {
-    const line = runs.find(([first]) => first === id)
-    assert.equal(line[5], rows, `${what}: rows of run ${id}`)
-    if (paused !== null)
-      assert.ok(Math.abs(Number(line[6]) - paused) < 0.001, `${what}: pauses of run ${id}: ${line[6]}, ${paused}`)
-  }
 }
 
 // The following are run by the browser.

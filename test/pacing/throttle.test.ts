@@ -95,6 +95,18 @@ describe('files', () => {
     expect(run.pace.summary().pausedMsBy['pause file']).toBeGreaterThan(200)
   })
 
+  test('a pause of several workers is counted once', async ({ database }) => {
+    const pauseFile = join(await folder(), 'pause')
+    const run = await pacedRun(database, { pauseFile })
+    await writeFile(pauseFile, '')
+    const began = performance.now()
+    const ends = [1, 2, 3].map(() => turning(run).end)
+    await until(() => run.pace.summary().pausedMs > 500)
+    await rm(pauseFile)
+    await Promise.all(ends)
+    expect(run.pace.summary().pausedMs).toBeLessThanOrEqual(performance.now() - began)
+  })
+
   test('a stop file ends it before the next batch, also during a pause', async ({ database }) => {
     const place = await folder()
     const [pauseFile, stopFile] = [join(place, 'pause'), join(place, 'stop')]

@@ -163,7 +163,7 @@ test('what is due next comes first: what can be retired, what expires, the end o
     [null, '1 expired partition can be retired', 9000],
     ['2026-11-30', 'p_2026-09 expires', 1000],
     ['2026-12-24', 'the hold on restored rows ends (until 2026-12-24 (restored by run 7))', null],
-    ['2027-01-01', 'the partitions that exist end here: rotate has to create more before', null],
+    ['2027-01-01', 'the last partition ends: rotate has to create more before', null],
   ])
 })
 

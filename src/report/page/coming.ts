@@ -67,7 +67,7 @@ function nextExpiry({ table, partitions, horizon }: SeenSet): Coming[] {
 function runwayEnds({ table, runway, set: { policy } }: SeenSet): Coming[] {
   if (runway === null || runway === 'missing' || policy.kind === 'id') return []
   const at = dateOf(instantAt(policy.kind, runway, policy.timezone))
-  return [{ at, table, what: 'the partitions that exist end here: rotate has to create more before', bytes: null }]
+  return [{ at, table, what: 'the last partition ends: rotate has to create more before', bytes: null }]
 }
 
 export function comingSection(coming: readonly Coming[]): Html {
@@ -79,7 +79,7 @@ export function comingSection(coming: readonly Coming[]): Html {
       coming.length === 0
         ? html`<p>Nothing is known to be due.</p>`
         : table(
-            'Partitions are created and retired by ebb rotate or ebb run: dates are when that becomes possible.',
+            'Partitions are created and retired by ebb rotate or ebb run; the dates are when that becomes possible.',
             [{ title: 'When' }, { title: 'Table' }, { title: 'What' }, { title: 'Size', figure: true }],
             shown.map((one) => [
               one.at === null ? html`<strong>next rotation</strong>` : moment(one.at),

@@ -5,11 +5,11 @@ import type { PartitionState } from './seen-set.ts'
 export type Sign = Exclude<PartitionState, 'default'> | 'archived' | 'removed' | 'held'
 
 const WORDS: Readonly<Record<Sign, string>> = {
-  history: 'history, one partition for all before',
+  history: 'history: one partition for all earlier rows',
   kept: 'kept',
   current: 'receives rows now',
   ahead: 'ahead of now',
-  expired: 'expired: goes with the next rotation',
+  expired: 'expired: retired by the next rotation',
   'on hold': 'expired, and on hold',
   'half detached': 'half detached',
   archived: 'archived and removed',

@@ -74,7 +74,7 @@ function pauseChart(pace: readonly PaceInterval[], scale: Scale, id: string): Ht
   if (pace.length === 0) return null
   const paused = (one: PaceInterval) => Object.values(one.pausedMs).reduce((sum, ms) => sum + ms, 0)
   const total = pace.reduce((sum, one) => sum + paused(one), 0)
-  if (total === 0) return words('Pauses', 'none was recorded')
+  if (total === 0) return words('Pauses', 'none recorded')
   const bars = pace.map((one): Bar => {
     const share = Math.min(1, paused(one) / Math.max(1, Number(one.to - one.from) / 1000))
     return {
@@ -109,7 +109,7 @@ export function reasonsOf(pace: readonly Pick<PaceInterval, 'pausedMs'>[]): stri
 function lagChart(pace: readonly PaceInterval[], scale: Scale, id: string): Html | null {
   const known = pace.filter(({ lagBytes }) => lagBytes !== null)
   if (pace.length === 0) return null
-  if (known.length === 0) return words('Replica lag', 'no replica was seen')
+  if (known.length === 0) return words('Replica lag', 'no replica seen')
   const most = Math.max(...known.map(({ lagBytes }) => lagBytes ?? 0))
   const bars = known.map(({ from, to, lagBytes }): Bar => ({
     from,
@@ -134,7 +134,7 @@ function waitChart(pace: readonly PaceInterval[], scale: Scale, id: string): Htm
   if (known.length === 0) return words('Waits for its locks', 'this role could not see any')
   const waits = known.reduce((sum, one) => sum + (one.waits ?? 0), 0)
   const most = Math.max(...known.map(({ longestWaitMs }) => longestWaitMs ?? 0))
-  if (waits === 0) return words('Waits for its locks', 'none was seen')
+  if (waits === 0) return words('Waits for its locks', 'none seen')
   const bars = known.map((one): Bar => {
     const longest = one.longestWaitMs ?? 0
     return {
@@ -148,7 +148,7 @@ function waitChart(pace: readonly PaceInterval[], scale: Scale, id: string): Htm
     id,
     'waits',
     'Waits for its locks',
-    `${waits} of other sessions were seen, the longest ${showElapsed(most)}`,
+    `${plural(waits, 'wait')} of other sessions seen, the longest ${showElapsed(most)}`,
     bars,
     most,
     scale,

@@ -37,12 +37,12 @@ export function runsSection({ overview }: ReportData): Html {
       ${
         figures === null
           ? html`<p>
-              An earlier version of Ebb has written this journal, which does not tell how runs went. The next command
+              This journal was written by an earlier version of Ebb, and does not show how runs went. The next command
               that changes something brings it up to date.
             </p>`
           : null
       }${table(
-        'Unfinished runs first, then those of the last 30 days, the latest first. Blocked others: the longest that sessions may have waited for short locks of the run, or were seen waiting for its other locks.',
+        'Unfinished runs first, then those of the last 30 days, the latest first. Blocked others: the longest time for which other sessions may have waited for short locks of the run, or were seen waiting for its other locks.',
         COLUMNS,
         runs.map((run) => lineOf(run, figuresOf.get(run.id), links.has(run.id))),
       )}
@@ -90,7 +90,7 @@ function runDetails(run: RunStatusLine, figures: RunFigures | undefined, charts:
         [
           'Time',
           html`${instant(startedAt)}
-          ${endedAt === null ? 'until now' : html`to ${instant(endedAt)} (${elapsed(endedAt.getTime() - startedAt.getTime())})`}`,
+          ${endedAt === null ? (atWork ? 'until now' : '(not ended)') : html`to ${instant(endedAt)} (${elapsed(endedAt.getTime() - startedAt.getTime())})`}`,
         ],
         ...piecesOf(figures),
         ...paceOf(figures),
@@ -129,7 +129,7 @@ function paceOf(figures: RunFigures | undefined): Fact[] {
   const { pausedMs, lagBytes, waits, longestWaitMs } = figures.pace
   const paused = sumOf(pausedMs)
   return [
-    ['Paused', paused === 0 ? 'no pause was recorded' : html`${elapsed(paused)}: ${reasonsOf([{ pausedMs }])}`],
+    ['Paused', paused === 0 ? 'no pause recorded' : html`${elapsed(paused)}: ${reasonsOf([{ pausedMs }])}`],
     ...(lagBytes === null ? [] : [['Replica lag', html`at most ${bytes(lagBytes)}`] as const]),
     ...(waits === null
       ? []
