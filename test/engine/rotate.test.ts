@@ -2,7 +2,7 @@ import { afterEach, describe, expect, vi } from 'vitest'
 import { exitCodeOfRotation } from '../../src/cli/exit-codes.ts'
 import { planRotations, rotate } from '../../src/engine/commands/rotate.ts'
 import { status } from '../../src/engine/runs/runs.ts'
-import { quoted } from '../../src/sql/names.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
 import {
@@ -122,6 +122,36 @@ describe('a set by month', () => {
     expect(await countOf(database, leafOf(database, table, -4))).toBe(0)
     expect((await rotateOne(database, table, asked)).retired).toEqual([])
   })
+})
+
+test('new partitions are stored as the others are, or as the table or the database says', async ({ database }) => {
+  await database.admin('create access method vault type table handler heap_tableam_handler')
+  const methodsOf = async (table: TableName) => {
+    const { rows } = await database.admin<{ amname: string }>(sql`
+      select m.amname::text from pg_inherits h join pg_class p on p.oid = h.inhrelid join pg_am m on m.oid = p.relam
+      where h.inhparent = ${quoted(table).text}::regclass order by p.oid`)
+    return rows.map(({ amname }) => amname)
+  }
+  const alike = await monthlyEvents(database, 0, 1)
+  await database.admin(sql`alter table ${quoted(leafOf(database, alike, 0))} set access method vault`)
+  await rotateOne(database, alike)
+  expect(await methodsOf(alike)).toEqual(['vault', 'vault', 'vault', 'vault'])
+
+  await database.admin(`alter database "${database.name}" set default_table_access_method to vault`)
+  const empty = await monthlyEvents(database, 0, 1, 'empty')
+  await rotateOne(database, empty)
+  const { rows } = await database.admin<{ drop: string }>(
+    sql`select format('drop table %s', inhrelid::regclass) as drop from pg_inherits where inhparent = ${quoted(empty).text}::regclass`,
+  )
+  for (const { drop } of rows) await database.admin(drop)
+  await rotateOne(database, empty)
+  expect(new Set(await methodsOf(empty))).toEqual(new Set(['vault']))
+  await database.admin(`alter database "${database.name}" reset default_table_access_method`)
+  if (database.version < 170_000) return
+  const told = await monthlyEvents(database, 0, 1, 'told')
+  await database.admin(sql`alter table ${quoted(told)} set access method vault`)
+  await rotateOne(database, told)
+  expect(await methodsOf(told)).toEqual(['heap', 'vault', 'vault', 'vault'])
 })
 
 describe('the clock', () => {

@@ -24,6 +24,8 @@ export interface PartitionedTable {
   /** In the order of their lower bounds. */
   readonly partitions: readonly Partition[]
   readonly tablespace: string | null
+  /** How new partitions are to be stored: what the table says (from 17 on), or the database, if it has none; null: as the others are. */
+  readonly accessMethod: string | null
   readonly rowSecurity: RowSecurity
   /** Roles that default privileges have something to say of (null is PUBLIC) when the owner, or the role connected, makes a table here. */
   readonly defaultGrantees: readonly (string | null)[]
@@ -81,6 +83,7 @@ export interface Partition {
   readonly empty: boolean
   readonly actAsOwner: boolean
   readonly tablespace: string | null
+  readonly accessMethod: string | null
   /** Storage parameters, `toast.` ones included. */
   readonly options: readonly string[]
   readonly rowSecurity: boolean

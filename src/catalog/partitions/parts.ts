@@ -65,12 +65,15 @@ export const EMPTY = `case p.relkind when 'p'
   then not exists (select from pg_partition_tree(p.oid) s join pg_class l on l.oid = s.relid where s.isleaf and l.relkind <> 'p' and not ${IS_EMPTY('l')})
   else ${IS_EMPTY('p')} end`
 
+/** Null where it has none: a foreign table, and a partitioned one that does not say how new partitions are to be stored. */
+const ACCESS_METHOD = (table: string) => `(select m.amname::text from pg_am m where m.oid = ${table}.relam)`
+
 const FIELDS = (
   size: string,
 ) => `'oid', p.oid::text, 'name', ${RELATION_NAME('pn', 'p')}, 'kind', case p.relkind when 'p' then 'partitioned' when 'f' then 'foreign' else 'table' end,
     'columnar', exists (select from pg_am m where m.oid = p.relam and m.amname = 'columnar'), 'detachPending', h.inhdetachpending, 'boundsText', pg_get_expr(p.relpartbound, p.oid),
     'estimatedRows', ${ESTIMATED_ROWS('p')}, 'bytes', ${size}, 'empty', ${EMPTY},
-    'actAsOwner', pg_has_role(current_user, p.relowner, 'usage'), 'tablespace', (select spcname from pg_tablespace where oid = p.reltablespace),
+    'actAsOwner', pg_has_role(current_user, p.relowner, 'usage'), 'tablespace', (select spcname from pg_tablespace where oid = p.reltablespace), 'accessMethod', ${ACCESS_METHOD('p')},
     'options', to_json(array(select unnest(p.reloptions) union all select 'toast.' || unnest(x.reloptions) from pg_class x where x.oid = p.reltoastrelid)),
     'rowSecurity', p.relrowsecurity, 'rowsHidden', p.relrowsecurity and row_security_active(p.oid),
     'identity', ${IDENTITY}, 'own', ${OWN_PARTS},
@@ -123,6 +126,8 @@ const REST = {
   foreignKeys: FOREIGN_KEYS(['references'], `${IS_KEY_OF('c.oid')} and k.confrelid <> c.oid`),
   inboundForeignKeys: FOREIGN_KEYS(['name', 'table'], IS_KEY_ONTO('c.oid')),
   publications: PUBLICATIONS,
+  accessMethod: `coalesce(${ACCESS_METHOD('c')}, case when not exists (select from pg_inherits h where h.inhparent = c.oid)
+    then (select reset_val from pg_settings where name = 'default_table_access_method') end)`,
   excludes: 'exists (select from pg_index i where i.indrelid = c.oid and i.indisexclusion)',
   actAsOwner: `pg_has_role(current_user, c.relowner, 'usage')`,
   createInSchema: `has_schema_privilege(c.relowner, c.relnamespace, 'create') or ${IS_SUPERUSER}`,

@@ -10,6 +10,8 @@ export function leafShapeOf(set: PartitionedTable): LeafShape {
     parent: set.name,
     owner: set.owner,
     tablespace: set.tablespace ?? newest?.tablespace ?? null,
+    // Columns are for what is written to no more.
+    accessMethod: set.accessMethod ?? (newest?.columnar ? null : (newest?.accessMethod ?? null)),
     options: newest?.options ?? [],
     rowSecurity: !isSecured(set.rowSecurity) && newest?.rowSecurity ? 'on' : set.rowSecurity,
     identity: newest?.identity ?? 'default',

@@ -109,12 +109,12 @@ export function treeFor(
   const children = newest.tree.children.map((child, i) => {
     const name = freeCompanion(partition.name, suffixOf(newest.name, child, `_${i + 1}`), used)
     used.add(name)
-    const { tablespace, options, identity, own } = child
+    const { tablespace, accessMethod, options, identity, own } = child
     const parent = partition
     return {
       name: { schema: child.name.schema, name },
       bounds: raw(child.boundsText),
-      shape: { ...shape, parent, tablespace, options, identity, parts: own, triggers: [] },
+      shape: { ...shape, parent, tablespace, accessMethod, options, identity, parts: own, triggers: [] },
     }
   })
   return { by: newest.tree.by, children }

@@ -17,6 +17,8 @@ export interface LeafShape {
   readonly parent: TableName
   readonly owner: string
   readonly tablespace: string | null
+  /** How its rows are stored; null is heap, too. */
+  readonly accessMethod: string | null
   /** Storage parameters; partitioned tables have none, so they are the newest sibling's. */
   readonly options: readonly string[]
   readonly rowSecurity: TableModel['rowSecurity']
@@ -39,6 +41,7 @@ export function leafShape(table: TableModel, primaryKey: NewPrimaryKey | null): 
     parent: table.name,
     owner: table.owner,
     tablespace: table.tablespace,
+    accessMethod: table.accessMethod,
     options: table.options,
     rowSecurity: table.rowSecurity,
     identity: leafIdentity(table, primaryKey),
@@ -173,11 +176,14 @@ function createPartition(
 ): string[] {
   const place = quoted(leaf)
   const tablespace = shape.tablespace === null ? raw('') : sql` tablespace ${ident(shape.tablespace)}`
+  // Ours are heap where the statement does not say, whatever the database has.
+  const { accessMethod } = shape
+  const using = accessMethod === null || accessMethod === 'heap' ? raw('') : sql` using ${ident(accessMethod)}`
   // Of a replica identity, one has to have a name that we know.
   const indexes = withoutIndexes(shape.excludes || typeof shape.identity === 'object')
   return [
     // Identity belongs to the parent alone: 17 and later refuse a partition that brings its own.
-    sql`create table ${place} (like ${quoted(shape.parent)} including all excluding identity${indexes})${tablespace}`
+    sql`create table ${place} (like ${quoted(shape.parent)} including all excluding identity${indexes})${using}${tablespace}`
       .text,
     ...(shape.options.length === 0 ? [] : [sql`alter table ${place} set (${raw(shape.options.join(', '))})`.text]),
     ...ownersAlone(leaf, role, shape.defaultGrantees),
