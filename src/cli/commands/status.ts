@@ -1,5 +1,4 @@
-import { retirable } from '../../engine/runs/retired.ts'
-import { status, type StatusReport } from '../../engine/runs/status.ts'
+import { statusWithRetired, type StatusReport } from '../../engine/runs/status.ts'
 import { describeStatus } from '../../report/status.ts'
 import { STATUS } from '../../requests/inspect.ts'
 import { toText } from '../../text/comment.ts'
@@ -13,9 +12,8 @@ export const statusCommand = commandLine(
     description: 'Lists runs, unfinished ones first, the retired tables of copies, and the tables managed by rotate.',
   },
   async ({ target, engine, reporter, invocation }, { exitCode }) => {
-    const report = await status(target, engine)
-    const retired = await retirable(target, engine, 'look')
-    reporter.show('status', { ...report, retired }, () => toText(describeStatus(report, retired, engine.journalSchema)))
+    const report = await statusWithRetired(target, engine)
+    reporter.show('status', report, () => toText(describeStatus(report, report.retired, engine.journalSchema)))
     if (exitCode && isUnfinished(report)) invocation.end(EXIT.tryLater)
   },
 )

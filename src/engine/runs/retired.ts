@@ -28,20 +28,26 @@ export async function retirable(
   return readPatiently(target, 'look for retired tables', options, (session) =>
     inSnapshot(session, async () => {
       if (!(await journalExists(session, journalSchema, to))) return []
-      const left = await readLeftBehind(session, journalSchema)
-      const names = left.flatMap(({ retired }) => (retired === null ? [] : [retired]))
-      const sizes = await readRelationSizes(session, names)
-      const sizeOf = (table: TableName | null) => sizes.find(({ name }) => table !== null && sameName(name, table))
-      const retired: RetiredTable[] = []
-      for (const run of left)
-        retired.push({
-          ...run,
-          retired: sizeOf(run.retired) ?? null,
-          archive: await readArchive(session, journalSchema, run.runId),
-        })
-      return retired
+      return readRetired(session, journalSchema)
     }),
   )
+}
+
+/** The same from a journal that is there, in a snapshot. */
+export async function readRetired(session: Session, schema: string): Promise<RetiredTable[]> {
+  const left = await readLeftBehind(session, schema)
+  if (left.length === 0) return []
+  const names = left.flatMap(({ retired }) => (retired === null ? [] : [retired]))
+  const sizes = await readRelationSizes(session, names)
+  const sizeOf = (table: TableName | null) => sizes.find(({ name }) => table !== null && sameName(name, table))
+  const retired: RetiredTable[] = []
+  for (const run of left)
+    retired.push({
+      ...run,
+      retired: sizeOf(run.retired) ?? null,
+      archive: await readArchive(session, schema, run.runId),
+    })
+  return retired
 }
 
 async function readArchive(session: Session, schema: string, runId: string): Promise<RetiredTable['archive']> {

@@ -20,6 +20,7 @@ import type { PurgePlan } from '../../plan/purge/purge.ts'
 import { dropHelper } from '../../plan/references/helper-index.ts'
 import type { Leftover } from '../../plan/copy/leftovers.ts'
 import { readLeftovers } from './leftovers.ts'
+import { readRetired, type RetiredTable } from './retired.ts'
 import { readPatiently } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
 import type { StorablePlan } from '../command.ts'
@@ -107,32 +108,48 @@ export interface RunStatusLine {
 /** Unfinished and recent runs, and the tables managed by rotate. */
 export async function status(target: Target, options: EngineOptions): Promise<StatusReport> {
   return readPatiently(target, 'status', options, (session) =>
+    inSnapshot(session, () => readStatus(session, options.journalSchema)),
+  )
+}
+
+/** The same with the retired tables, by one session and as of one moment. */
+export async function statusWithRetired(
+  target: Target,
+  options: EngineOptions,
+): Promise<StatusReport & { readonly retired: readonly RetiredTable[] }> {
+  const { journalSchema } = options
+  return readPatiently(target, 'status', options, (session) =>
     inSnapshot(session, async () => {
-      // First: it says what a role lacks that may not read the journal.
-      const exists = await journalExists(session, options.journalSchema, 'look')
-      const leftovers = await readLeftovers(session, options.journalSchema)
-      if (!exists) return { runs: [], sets: [], holds: [], detached: [], leftovers, archives: [] }
-      const sets: SetStatus[] = []
-      for (const set of await registeredSets(session, options.journalSchema)) {
-        const runway = set.exists ? await readRunway(session, set.table, set.policy) : null
-        const citus = set.exists ? await readCitus(session, set.table) : null
-        sets.push({
-          ...set,
-          runway,
-          citus: citus === null || isLocal(citus) ? null : citus,
-          unplanned: set.exists ? await readUnplannedRows(session, set.table) : null,
-        })
-      }
-      const busy = await tablesAtWork(session, options.journalSchema)
-      const runs: RunStatusLine[] = []
-      for (const run of await recentRuns(session, options.journalSchema))
-        runs.push(await statusLine(session, options.journalSchema, run, busy))
-      const archives = await readArchives(session, options.journalSchema, busy)
-      const detached = await readDetached(session, options.journalSchema, sets)
-      const holds = await holdsInForce(session, options.journalSchema)
-      return { runs, sets, holds, detached, leftovers, archives }
+      const report = await readStatus(session, journalSchema)
+      const exists = await journalExists(session, journalSchema, 'look')
+      return { ...report, retired: exists ? await readRetired(session, journalSchema) : [] }
     }),
   )
+}
+
+async function readStatus(session: Session, schema: string): Promise<StatusReport> {
+  // First: it says what a role lacks that may not read the journal.
+  const exists = await journalExists(session, schema, 'look')
+  const leftovers = await readLeftovers(session, schema)
+  if (!exists) return { runs: [], sets: [], holds: [], detached: [], leftovers, archives: [] }
+  const sets: SetStatus[] = []
+  for (const set of await registeredSets(session, schema)) {
+    const runway = set.exists ? await readRunway(session, set.table, set.policy) : null
+    const citus = set.exists ? await readCitus(session, set.table) : null
+    sets.push({
+      ...set,
+      runway,
+      citus: citus === null || isLocal(citus) ? null : citus,
+      unplanned: set.exists ? await readUnplannedRows(session, set.table) : null,
+    })
+  }
+  const busy = await tablesAtWork(session, schema)
+  const runs: RunStatusLine[] = []
+  for (const run of await recentRuns(session, schema)) runs.push(await statusLine(session, schema, run, busy))
+  const archives = await readArchives(session, schema, busy)
+  const detached = await readDetached(session, schema, sets)
+  const holds = await holdsInForce(session, schema)
+  return { runs, sets, holds, detached, leftovers, archives }
 }
 
 async function readDetached(
