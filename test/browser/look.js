@@ -74,6 +74,7 @@ async function look(name, file, url, { width, colorScheme }) {
   assert.equal(await page.evaluate(tooWide), 0, `${what}: pixels beyond the width`)
   assert.deepEqual(await page.evaluate(crossingWords), [], `${what}: words over words`)
   assert.deepEqual(await page.evaluate(cutWords), [], `${what}: words that are cut`)
+  assert.deepEqual(await page.evaluate(lowCells), [], `${what}: labels that reach into the next line`)
   assert.equal(await page.locator('svg[role=img]:not(:has(title))').count(), 0, `${what}: charts without a title`)
   await compare(page, url, what)
   await page.close()
@@ -81,7 +82,7 @@ async function look(name, file, url, { width, colorScheme }) {
 
 // The following are run by the browser.
 
-/* global document, innerWidth */
+/* global document, getComputedStyle, innerWidth */
 
 function tooWide() {
   return Math.max(0, document.documentElement.scrollWidth - innerWidth)
@@ -121,5 +122,20 @@ function cutWords() {
     return width > 0 && (left < -1 || right > innerWidth + 1)
       ? [`${word.textContent.trim().slice(0, 60)} (${Math.round(left)} to ${Math.round(right)})`]
       : []
+  })
+}
+
+/** Cells of narrow tables that are lower than the label beside them. */
+function lowCells() {
+  const cells = [...document.querySelectorAll('table.lines td')]
+  return cells.flatMap((cell) => {
+    const { content, width } = getComputedStyle(cell, '::before')
+    if (content === 'none' || cell.offsetHeight === 0) return []
+    const label = cell.appendChild(document.createElement('span'))
+    label.textContent = cell.dataset.label
+    label.style.cssText = `position: absolute; width: ${width}`
+    const { height } = label.getBoundingClientRect()
+    label.remove()
+    return height > cell.offsetHeight ? [cell.dataset.label] : []
   })
 }

@@ -17,6 +17,7 @@ const LINES: readonly (readonly [words: string, offered: readonly string[]])[] =
   ['rotate events --log-format ', ['text', 'json']],
   ['rotate --keep ', []],
   ['run --config package.j', ['package.json']],
+  ['completion b', ['bash']],
 ]
 
 async function script(shell: string): Promise<string> {
@@ -81,16 +82,41 @@ test('zsh, as somebody types', async ({ needs }) => {
   expect(seen).toMatch(/undo a finished run[^]*create partitions ahead[^]*truncate/)
 })
 
-// What the function offers is taken from the builtins that it calls.
+// Typed, too; a function around the builtin with which all completion ends writes down what is offered.
 test('zsh', async ({ needs }) => {
   const zsh = needs('zsh')
-  const text = await script('zsh')
-  const stubs = `compdef() { }; compset() { }; compadd() { shift; print -l -- "$@" }; _files() { print package.json }
-    _describe() { print -l -- "\${(@P)@[-1]}" }; eval "$1"; shift; words=("$@"); CURRENT=$#; _ebb`
-  for (const [words, offered] of LINES) {
-    const typed = words.split(' ')
-    const found = lines(execFileSync(zsh, ['-f', '-c', stubs, 'zsh', text, 'ebb', ...typed], { encoding: 'utf8' }))
-    const names = found.map((line) => line.split(':')[0]!).filter((name) => name.startsWith(typed.at(-1)!))
-    expect(names.sort(), words).toEqual([...offered].sort())
-  }
+  const folder = await mkdtemp(join(tmpdir(), 'ebb-zsh-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  await writeFile(join(folder, '_ebb'), await script('zsh'))
+  await writeFile(
+    join(folder, 'setup'),
+    `autoload -U compinit; compinit -u -d ${folder}/dump; source ${folder}/_ebb
+    compadd() {
+      # What is only matched against arrays is not offered.
+      if [[ \${@[1,(i)(-|--)]} == *-(O|A|D)\\ * ]]; then builtin compadd "$@"; return; fi
+      local -a offered; builtin compadd -A offered "$@"
+      (( $#offered )) && print -rl -- $offered >>${folder}/offered
+      builtin compadd "$@"
+    }
+    bindkey '^I' complete-word
+    # Both are called once, unless they are listed again.
+    asked() { compprefuncs=(asked); print -n >${folder}/offered }
+    answered() { comppostfuncs=(answered); print answe''red }
+    compprefuncs=(asked) comppostfuncs=(answered)
+    print rea''dy`,
+  )
+  const typist = `zmodload zsh/zpty; zpty shell "PS1= TERM=dumb $1 -f -i"; shift
+    zpty -n -w shell $'source ${folder}/setup\\n'; zpty -r shell seen $'*ready\\r*'
+    for line; do
+      zpty -n -w shell $'\\x15'"$line"$'\\t'; zpty -r shell seen '*answered*'
+      print -r -- "== $line"; cat ${folder}/offered
+    done
+    zpty -d shell`
+  const typed = [...LINES, ['rotate --retire=dr', ['drop']] as const]
+  const program = ['-f', '-c', typist, 'typist', zsh, ...typed.map(([words]) => `ebb ${words}`)]
+  const answers = execFileSync(zsh, program, { encoding: 'utf8', timeout: 60_000 })
+    .split(/^== .*\n/m)
+    .slice(1)
+  for (const [i, [words, offered]] of typed.entries())
+    expect(lines(answers[i] ?? '').sort(), words).toEqual([...offered].sort())
 })

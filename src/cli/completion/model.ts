@@ -5,6 +5,7 @@ import { wordsOf } from '../flags.ts'
 export interface Completed {
   /** ` archive verify`; empty for what comes first. */
   readonly at: string
+  /** Those below it, or what its argument may be. */
   readonly commands: readonly { readonly name: string; readonly help: string }[]
   readonly flags: readonly CompletedFlag[]
 }
@@ -19,9 +20,12 @@ export interface CompletedFlag {
 /** All commands, with those below them. */
 export function completedCommands(command: Command, at = ''): Completed[] {
   const commands = command.commands.map((one) => ({ name: one.name(), help: one.summary() }))
+  const choices = command.registeredArguments.flatMap(({ argChoices = [], description }) =>
+    argChoices.map((name) => ({ name, help: description })),
+  )
   const flags = command.createHelp().visibleOptions(command).map(completedFlag)
   const below = command.commands.flatMap((one) => completedCommands(one, `${at} ${one.name()}`))
-  return [{ at, commands, flags }, ...below]
+  return [{ at, commands: [...commands, ...choices], flags }, ...below]
 }
 
 function completedFlag(flag: Flag): CompletedFlag {

@@ -107,11 +107,11 @@ line.runway { stroke-dasharray: 1 3; }
   .set, .run { padding: .8rem .8rem; }
   .facts, .charts { grid-template-columns: minmax(0, 1fr); }
   .facts div { grid-template-columns: 6rem minmax(0, 1fr); }
-  table.lines, table.lines caption, table.lines tbody, table.lines tr, table.lines td { display: block; }
+  table.lines, table.lines caption, table.lines tbody, table.lines tr { display: block; }
   table.lines thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   table.lines tr { border-bottom: 1px solid var(--line); padding: .45rem 0; }
-  table.lines td { position: relative; border: 0; padding: .1rem 0 .1rem 8rem; min-height: 1.7em; text-align: left; white-space: normal; }
-  table.lines td::before { content: attr(data-label); color: var(--soft); position: absolute; left: 0; width: 7.5rem; }
+  table.lines td { display: flow-root; border: 0; padding: .1rem 0 .1rem 8rem; min-height: 1.7em; text-align: left; white-space: normal; }
+  table.lines td::before { content: attr(data-label); color: var(--soft); float: left; width: 7.5rem; margin-left: -8rem; }
   table.lines td:has(> .none:only-child) { display: none; }
 }
 @media print {
