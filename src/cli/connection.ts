@@ -35,11 +35,20 @@ export function assertNamed(url: string | null, env: Context['env']): void {
 
 // Read here as well as by the driver, because the driver takes what is no URL for the name of a database.
 function readable(url: string, source: string): string {
+  if (/^postgres(ql)?:\/\/([^/?]*@)?[^/?@]*,[^/?@]*([/?]|$)/.test(url)) throw severalHosts(source)
   const isUrl = URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol)
   if (isUrl) return withModesOfLibpq(url)
   throw new UsageError(
     `${source} is not a connection string`,
     'Write it as postgres://user:password@host:5432/database.',
+  )
+}
+
+/** libpq tries one after the other. A run that changes its server on the way would look for its journal on the wrong one. */
+function severalHosts(source: string): UsageError {
+  return new UsageError(
+    `${source} names several hosts, and Ebb does not try them in turn`,
+    'Name the primary, or an address that always leads to it.',
   )
 }
 
@@ -64,6 +73,7 @@ function encryption(mode: string | undefined): pg.ClientConfig {
 
 function fromLibpq(env: Context['env']): pg.ClientConfig {
   const { PGHOST: host, PGPORT: port, PGUSER: user, PGPASSWORD: password, PGDATABASE: database } = env
+  if (host?.includes(',')) throw severalHosts('PGHOST')
   if (port && !/^\d{1,5}$/.test(port))
     throw new UsageError(`PGPORT is ${JSON.stringify(port)}, which is not a port`, 'Set it to a number such as 5432.')
   return {

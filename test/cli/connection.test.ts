@@ -52,6 +52,14 @@ describe('connection targets', () => {
     expect(err).toMatch(/cannot connect: .*\/nowhere.pem[^]*next: Check the files/)
   })
 
+  plainTest('several hosts are not tried in turn', () => {
+    const several = /names several hosts, and Ebb does not try them in turn/
+    for (const url of ['postgres://a,b/d', 'postgresql://u:p@a:1,b:2/d?target_session_attrs=primary'])
+      expect(() => targetOf(url, {})).toThrow(several)
+    expect(() => targetOf(null, { PGHOST: 'a,b' })).toThrow(several)
+    expect(targetOf('postgres://u:p,q@h/d?options=-c%20x=a,b', {})).toBe('postgres://u:p,q@h/d?options=-c%20x=a,b')
+  })
+
   plainTest('an empty DATABASE_URL is none; an empty --url is a mistake', () => {
     expect(targetOf(null, { DATABASE_URL: '', PGHOST: 'h' })).toEqual({ host: 'h' })
     expect(() => targetOf('', env)).toThrow('--url is not a connection string')
