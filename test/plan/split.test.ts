@@ -143,6 +143,7 @@ describe('objections', () => {
     ['one cell wide', { least: splitSituation().partition.range?.to ?? null }, {}, 'not-wide'],
     ['a view of it', { partition: { ...wide, dependents: ['view v'] } }, {}, 'dependent:view v'],
     ['rows left for good', {}, { keep: days, noArchive: false }, 'archive'],
+    ['an index by which rows exclude each other', { set: setOf([wide], { excludes: true }) }, {}, 'excludes'],
     [
       'foreign keys onto the table',
       { set: setOf([wide], { inboundForeignKeys: [{ name: 'f', table: named('details') }] }) },
