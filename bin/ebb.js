@@ -25,6 +25,10 @@ if (process.argv.includes('--execute') || process.argv[2] === 'archive')
 // not done for the commands on one table.
 if (['run', 'check'].includes(process.argv[2])) setFlagsFromString('--heap-growing-percent=50')
 
+// PostgreSQL's own parser, which reads conditions, is WebAssembly. To compile once more, optimized, what has been executed often took a
+// tenth of a second and more, for a few short texts. It is done after eighty times as much work as by default.
+setFlagsFromString('--wasm-tiering-budget=1000000000')
+
 const { main } = await import(built.href)
 
 const FORCED = 130
