@@ -117,6 +117,22 @@ test('existing flags are not changed', async ({ database }) => {
   expect(rows).toEqual([{ k: [7, 8, 44] }])
 })
 
+test('rows of few groups are each compared by the index, and not with all rows of the table', async ({ database }) => {
+  const { rows } = await experiments(database)
+  await database.admin(
+    sql`truncate ${quoted(rows)}; insert into ${quoted(rows)} select n, 1 + n % 6, now() - n % 200 * interval '1 day' - case when n % 6 < 3 then interval '1 year' else '0' end from generate_series(1, 3000) n; analyze ${quoted(rows)}`
+      .text,
+  )
+  const { steps } = await planStaleOf(database.url, written(rows), request(), null, quietly())
+  const [where] = steps.flatMap((step) => (step.kind === 'purge' ? [step.work.where] : []))
+  const { rows: lines } = await database.admin<{ 'QUERY PLAN': string }>(
+    sql`explain select from ${quoted(rows)} t where ${raw(where!)}`.text,
+  )
+  const plan = lines.map((line) => line['QUERY PLAN']).join('\n')
+  expect(plan).toMatch(/SubPlan/)
+  expect(plan).not.toMatch(/Seq Scan on .* ebb_g/)
+})
+
 test('a missing index, or a missing foreign key to the flag, is an objection', async ({ database }) => {
   const ground = await experiments(database, { index: false })
   const plan = await planStaleOf(database.url, written(ground.rows), request(), null, quietly())
