@@ -3,12 +3,9 @@
 // them every row is there once, and in the end nothing else than it should be, on both servers. A round that fails
 // prints its seed, which repeats the choices, and as far as the machine does, the moments.
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
 import { startServer } from '../build/embedded/server.js'
+import { assert, on, randomOf, startEbb } from './soak/ground.js'
 
 const rounds = Number(process.argv[2] ?? 20)
 const firstSeed = Number(process.argv[3] ?? Math.floor(Math.random() * 2 ** 31))
@@ -17,37 +14,10 @@ if (!Number.isInteger(rounds) || rounds < 1) {
   process.exit(2)
 }
 
-const EBB = join(import.meta.dirname, '../bin/ebb.js')
 const ROWS = 30_000
 const MOST_CUTS = 4
 const MOVE = ['--keep', '2 months', '--retire', 'move', '--to', 'cold']
 const REMOVE = [...MOVE, '--keep-moved', '3 months', '--no-archive']
-
-/** mulberry32 */
-function randomOf(seed) {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
-
-function assert(condition, what) {
-  if (!condition) throw new Error(what)
-}
-
-async function on(server, database, work) {
-  const client = new pg.Client({ connectionString: new URL(`/${database}`, server.url).href })
-  client.on('error', () => {})
-  await client.connect()
-  try {
-    return await work(async (text) => (await client.query(text)).rows)
-  } finally {
-    await client.end()
-  }
-}
 
 const MONTH = (offset) => `date_trunc('month', now() at time zone 'UTC') + interval '${offset} months'`
 
@@ -89,19 +59,10 @@ const CUTS = {
 }
 
 function start({ here, cold }, database, flags) {
-  const env = {
-    ...process.env,
+  return startEbb(['rotate', 'events', ...flags, '--execute'], {
     DATABASE_URL: new URL(`/${database}`, here.url).href,
     EBB_ROTATE_TO_URL: new URL(`/${database}`, cold.url).href,
-  }
-  const child = spawn(process.execPath, [EBB, 'rotate', 'events', ...flags, '--execute'], {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const said = []
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk) => said.push(chunk))
-  const ended = once(child, 'exit').then(([code]) => code)
-  return { child, ended, said: () => said.join('') }
 }
 
 /** Rows as the application sees them, by partition: their number, and that of different ids, and a digest. */

@@ -53,5 +53,6 @@ export interface UnfinishedObject {
   readonly name: string
   /** By which a bucket knows the upload; null in a directory. */
   readonly upload: string | null
+  /** In a directory, when it was last written to: not every file system knows more. */
   readonly begunAt: Date
 }

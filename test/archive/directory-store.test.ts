@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { directoryError } from '../../src/archive/stores/directory-error.ts'
 import { openStore } from '../../src/archive/stores/open.ts'
 import { probe } from '../../src/archive/probe.ts'
 import { SmallDisk } from '../support/small-disk.ts'
-import { contentsOf, put, storeContract, textOf } from './store-contract.ts'
+import { all, contentsOf, put, storeContract, textOf } from './store-contract.ts'
 
 const ROOT = mkdtempSync(join(tmpdir(), 'ebb-archive-'))
 let made = 0
@@ -57,6 +57,18 @@ describe('a directory', () => {
     await expect(store.remove('away/secret')).rejects.toMatchObject({ problem: 'denied' })
     expect(readdirSync(outside)).toEqual(['secret'])
     expect(await contentsOf(store)).toEqual([[], []])
+  })
+
+  test('has an unfinished file of a probe that was killed for a day, and no longer', async () => {
+    const folder = newFolder()
+    const [old, recent, ofObject] = ['.ebb-unfinished-1', '.ebb-unfinished-2', 'a/.ebb-unfinished-3']
+    mkdirSync(join(folder, 'a'))
+    for (const name of [old, recent, ofObject]) writeFileSync(join(folder, name), '')
+    const yesterday = Date.now() / 1000 - 25 * 3600
+    for (const name of [old, ofObject]) utimesSync(join(folder, name), yesterday, yesterday)
+    const store = await openStore(folder)
+    await probe(store, SIGNAL)
+    expect((await all(store.unfinished(''))).map(({ name }) => name)).toEqual([recent, ofObject])
   })
 
   test('is never created', async () => {

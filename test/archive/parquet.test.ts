@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
@@ -62,6 +62,22 @@ async function readBack(store: MemoryStore, written: Written, encoding: Encoding
   }
   return contents
 }
+
+test('files of rows that a killed process has left are removed a day later', async () => {
+  const hours = (count: number) => Date.now() / 1000 - count * 3600
+  for (const [name, age] of [
+    ['ebb-parquet-old', 25],
+    ['ebb-parquet-recent', 23],
+    ['another', 25],
+  ] as const) {
+    mkdirSync(join(temporary, name))
+    writeFileSync(join(temporary, name, 'rows.csv'), '1')
+    utimesSync(join(temporary, name), hours(age), hours(age))
+  }
+  await PARQUET.load()
+  expect(readdirSync(temporary).sort()).toEqual(['another', 'ebb-parquet-recent'])
+  for (const name of readdirSync(temporary)) rmSync(join(temporary, name), { recursive: true })
+})
 
 describe('an object of Parquet', () => {
   test.each([parquet('zstd'), parquet('gzip', OWNER), parquet('none')])(

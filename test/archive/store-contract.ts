@@ -237,4 +237,14 @@ export function storeContract(
     expect(await contentsOf(store)).toEqual([[], []])
     await store.close()
   })
+
+  test('what a probe has left that was killed goes a day later, and that of one that may be at work stays', async () => {
+    const store = await fresh()
+    const hoursAgo = (hours: number) => new Date(Date.now() - hours * 3_600_000).toISOString().replace(/[-:.]/g, '')
+    const [old, recent] = [`ebb-probe-${hoursAgo(25)}-1`, `ebb-probe-${hoursAgo(23)}-2`]
+    for (const name of [old, recent, 'a/b']) await put(store, name, 'x')
+    await probe(store, SIGNAL)
+    expect((await all(store.list(''))).map(({ name }) => name).sort()).toEqual(['a/b', recent])
+    await store.close()
+  })
 }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -261,7 +261,9 @@ test('a stop is obeyed while the store is waited for', async ({ database }) => {
   expect(lines).toMatch(/without a receipt .* finished by the next ebb archive of/)
 })
 
-test('a receipt that the journal was not told of is found by the next run', async ({ database }) => {
+test('a receipt that the journal was not told of is found by the next run, and nothing unfinished stays beside it', async ({
+  database,
+}) => {
   const table = await createEvents(database, 10)
   const rows = await rowsOf(database, table)
   const store = await plain()
@@ -271,9 +273,12 @@ test('a receipt that the journal was not told of is found by the next run', asyn
       `update ebb.archive set receipt_uri = null, receipt_sha256 = null, rows = null, bytes = null`,
     )
     expect(await unfinishedArchives(context.session, 'ebb', table, 'archive')).toHaveLength(1)
+    // Of a process that was killed when it had given the receipt its name.
+    await writeFile(join(folder.path, archived.id, '.ebb-unfinished-1'), '')
     await removeLeftovers(context, 'archive')
     return archived
   })
+  expect((await readdir(join(folder.path, id))).sort()).toEqual(['public.events-00001.csv.gz', 'receipt.json'])
   const { rows: known } = await database.admin('select id, receipt_uri, receipt_sha256, rows from ebb.archive')
   expect(known).toEqual([{ id, receipt_uri: entry.uri, receipt_sha256: entry.sha256, rows: '10' }])
   expect(await readFile(join(folder.path, id, 'receipt.json'), 'utf8')).toContain(id)

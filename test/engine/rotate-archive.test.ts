@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readdir, readFile, rename, rm } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect } from 'vitest'
 import { archive as archiveCommand } from '../../src/engine/commands/archive.ts'
@@ -256,10 +256,13 @@ test('a store that fails in the midst keeps the partition, and the next rotation
   expect((await storedOf(leaf))!.ids).toEqual(ids)
   expect((await database.admin('select from ebb.archive where removal_at is null')).rowCount).toBe(0)
 
-  // Stored, and the journal was not told; and nothing is left to retire.
+  // Stored, and the journal was not told; nothing is left to retire, and a file that a killed process had begun.
   await database.admin('update ebb.archive set removal_at = null')
+  await writeFile(join(folder.path, (await storedOf(leaf))!.receipt.id, '.ebb-unfinished-1'), '')
   expect((await rotate(database, table)).failed).toEqual([])
   expect((await database.admin('select from ebb.archive where removal_at is null')).rowCount).toBe(0)
+  const files = await readdir(folder.path, { recursive: true })
+  expect(files.filter((name) => name.includes('unfinished'))).toEqual([])
 })
 
 describe('what changes a detached partition after its snapshot', () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { mkdirSync } from 'node:fs'
-import { rename, rm } from 'node:fs/promises'
+import { readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { PurgeResult } from '../../src/engine/commands/purge.ts'
 import { abandon } from '../../src/engine/runs/runs.ts'
 import type { PurgeRequest } from '../../src/plan/purge/request.ts'
@@ -299,8 +300,13 @@ describe('killed', () => {
     const request = archived('removal')
     await stopBefore('drop set', database, table, request)
     await database.admin(`delete from ebb.step where key = 'removal'`)
+    const { receipt } = await onlyArchive('removal')
+    const beside = join(folder.path, 'removal', receipt.id)
+    // Of a process that was killed when it had given the document its name.
+    await writeFile(join(beside, '.ebb-unfinished-1'), '')
     await purgeRows(database, table, request, SMALL)
     expect((await onlyArchive('removal')).removed).toMatchObject({ deleted: 100 })
+    expect(await readdir(beside)).not.toContain('.ebb-unfinished-1')
     expect(await keyTables(database)).toBe(0)
   })
 })

@@ -79,7 +79,7 @@ export class DirectoryStore implements Store {
     for await (const name of this.files(folder))
       if (lastOf(name).startsWith(UNFINISHED) && name.startsWith(folder)) {
         const found = await this.look(name)
-        if (found !== null) yield { name, upload: null, begunAt: found.birthtime }
+        if (found !== null) yield { name, upload: null, begunAt: found.mtime }
       }
   }
 
@@ -152,7 +152,7 @@ export class DirectoryStore implements Store {
   }
 
   /** Null where it has been removed in the meantime. */
-  private async look(name: string): Promise<{ readonly size: number; readonly birthtime: Date } | null> {
+  private async look(name: string): Promise<{ readonly size: number; readonly mtime: Date } | null> {
     try {
       return await stat(join(this.destination.path, name))
     } catch (error) {

@@ -11,7 +11,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { addAbortSignal, type Readable } from 'node:stream'
 import { objectUri, uriOf, type BucketDestination } from '../../plan/archive/destination.ts'
-import { checkName } from '../object-name.ts'
+import { checkName, UNFINISHED } from '../object-name.ts'
 import { existsAlready, notThere } from '../store-error.ts'
 import type { PutOptions, Store, StoredObject, UnfinishedObject } from '../store.ts'
 import { contentOf, reasonOfPut } from './content.ts'
@@ -107,6 +107,7 @@ export class S3Store implements Store {
   }
 
   async *unfinished(folder: string): AsyncIterable<UnfinishedObject> {
+    if (folder.startsWith(UNFINISHED)) return // there are no files
     let from: Pick<ListMultipartUploadsCommandInput, 'KeyMarker' | 'UploadIdMarker'> | null = {}
     while (from !== null) {
       const page: ListMultipartUploadsCommandOutput | null = await this.uploads(folder, from)

@@ -1,8 +1,8 @@
 import { text as readText } from 'node:stream/consumers'
 import { parseReceipt, receiptDigest } from '../../archive/receipt-text.ts'
+import { isStoreError } from '../../archive/store-error.ts'
 import type { Store } from '../../archive/store.ts'
-import { isConnectionLost } from '../../db/sqlstate.ts'
-import { reasonOf } from '../../db/sqlstate.ts'
+import { isConnectionLost, reasonOf } from '../../db/sqlstate.ts'
 import { forgetArchive, recordReceipt, unfinishedArchives, type ArchiveEntry } from '../../journal/archives.ts'
 import { RECEIPT } from '../../plan/archive/names.ts'
 import type { TableContext } from '../table-context.ts'
@@ -33,7 +33,7 @@ async function settle(context: TableContext, store: Store, entry: ArchiveEntry):
   for await (const { name } of store.list(folder)) names.push(name)
   if (names.includes(`${folder}${RECEIPT}`)) return adopt(context, store, entry)
   for (const name of names) await store.remove(name)
-  for await (const begun of store.unfinished(folder)) await store.discard(begun)
+  await discardUnfinished(store, entry.id)
   await forgetArchive(session, journalSchema, entry.id)
   observer({ type: 'note', text: `removed what the interrupted archive ${entry.id} had left in ${entry.store}` })
 }
@@ -44,4 +44,19 @@ async function adopt({ session, journalSchema }: TableContext, store: Store, { i
   const text = await readText(await store.get(name))
   const { tables } = await parseReceipt(text, uri)
   await recordReceipt(session, journalSchema, id, { uri, sha256: receiptDigest(text), ...sumOf(tables) })
+  await discardUnfinished(store, id)
+}
+
+async function discardUnfinished(store: Store, id: string): Promise<void> {
+  for await (const begun of store.unfinished(`${id}/`)) await store.discard(begun)
+}
+
+/**
+ * What a killed process has begun to store beside a receipt, and not ended. Who archives objects of less than 5 MiB need not
+ * be allowed to list it, and then leaves it to the rules of the bucket.
+ */
+export async function discardBesideReceipt(store: Store, id: string): Promise<void> {
+  await discardUnfinished(store, id).catch((error: unknown) => {
+    if (!isStoreError(error, 'denied')) throw error
+  })
 }

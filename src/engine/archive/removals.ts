@@ -6,6 +6,7 @@ import { isConnectionLost, reasonOf } from '../../db/sqlstate.ts'
 import { recordRemovalWritten, untoldRemovals, type ArchiveEntry } from '../../journal/archives.ts'
 import { REMOVAL } from '../../plan/archive/names.ts'
 import type { TableContext } from '../table-context.ts'
+import { discardBesideReceipt } from './leftovers.ts'
 import { withStore } from './with-store.ts'
 
 /**
@@ -34,6 +35,7 @@ async function storeRemoval(
 ): Promise<void> {
   const name = `${id}/${REMOVAL}`
   const content = Buffer.from(`${JSON.stringify(removal, null, 2)}\n`)
+  await discardBesideReceipt(store, id)
   try {
     await store.put(name, Readable.from([content]), { atMost: content.length, signal })
   } catch (error) {

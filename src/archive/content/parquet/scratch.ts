@@ -1,4 +1,4 @@
-import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { lstat, mkdtemp, readdir, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { reasonOf } from '../../../db/sqlstate.ts'
@@ -68,11 +68,27 @@ async function inTurn<T>(work: () => Promise<T>): Promise<T> {
 /** Whether there is a place for temporary files. @throws {EbbError} if not */
 export async function tryScratch(): Promise<void> {
   await rm(await makeFolder(), { recursive: true })
+  await removeForgotten(await realpath(tmpdir()))
 }
+
+/** Folders of processes that were killed: an object is made within a day, and its files are not encrypted. */
+async function removeForgotten(among: string): Promise<void> {
+  const names = await readdir(among).catch(() => [])
+  for (const name of names) if (name.startsWith(PREFIX)) await removeIfForgotten(join(among, name)).catch(() => {})
+}
+
+async function removeIfForgotten(path: string): Promise<void> {
+  const { mtimeMs, uid } = await lstat(path)
+  const own = process.getuid === undefined || uid === process.getuid()
+  if (own && mtimeMs < Date.now() - FORGOTTEN_MS) await rm(path, { recursive: true })
+}
+
+const PREFIX = 'ebb-parquet-'
+const FORGOTTEN_MS = 24 * 60 * 60 * 1000
 
 /** Nobody else can look into it (0700). */
 function makeFolder(): Promise<string> {
-  return onTemporary('made', async () => mkdtemp(join(await realpath(tmpdir()), 'ebb-parquet-')))
+  return onTemporary('made', async () => mkdtemp(join(await realpath(tmpdir()), PREFIX)))
 }
 
 /** Does something with temporary files. @throws {EbbError} that says where they are if the file system refuses it */

@@ -19,6 +19,7 @@ import type { ArchivedKeys } from '../../../plan/purge/archive/work.ts'
 import { keysIn } from '../../../plan/purge/archive/listing.ts'
 import { display, sameName } from '../../../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../../../sql/sql.ts'
+import { discardBesideReceipt } from '../../archive/leftovers.ts'
 import { withStore } from '../../archive/with-store.ts'
 import type { RunContext } from '../../table-context.ts'
 import { countEntries } from '../check.ts'
@@ -52,6 +53,7 @@ async function writeBeside(archive: ArchiveEntry, step: RemovalStep, context: Ru
   const { session, journalSchema, signal } = context
   const removal = await withStore(archive.store, signal, async (store) => {
     const removal = await readRemoval(step, context, archive, await receiptOf(store, archive))
+    await discardBesideReceipt(store, archive.id)
     await inSnapshot(session, async () => {
       await session.query('set local idle_in_transaction_session_timeout = 0')
       await putSession(session, step.settings)
