@@ -15,6 +15,11 @@ export async function receiptText(receipt: Receipt): Promise<string> {
   return `${JSON.stringify(schema.parse({ ...receipt, tables: readable }), null, 2)}\n`
 }
 
+/** Loads what receipts are checked with: that takes a while, best when something else is waited for. */
+export function loadBeforehand(): void {
+  import('zod').catch(() => {}) // who needs it is told
+}
+
 /** The digest of a receipt: SHA-256 of its bytes as they are stored, as `sha256sum` has it. */
 export function receiptDigest(text: string | Uint8Array): string {
   return createHash('sha256').update(text).digest('hex')

@@ -13,10 +13,9 @@ export interface Format {
   /** @throws {EbbError} if a package that it needs is not installed */
   load(): Promise<void>
   /**
-   * Whether `write` makes the CSV again of what it has written, and compares it with `sent`, what that is when all of it
-   * has come. Then the CSV of an object is proven by its stored bytes.
+   * Makes the CSV again of what it has written, and fails unless it is `sent`, which is asked when all of it has come. So the
+   * CSV of an object is proven by its stored bytes.
    */
-  readonly proves: boolean
   write(rows: RowsToWrite, encoding: Encoding, sent: () => PartMeasures): Conversion
   /** `whole` is called when all bytes have come, before any of them is trusted; it throws if they are not those of the receipt. */
   read(encoding: Encoding, whole: () => void): Conversion

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { NotExactError } from '../../archive/content/not-exact.ts'
 import { writeObjects, type Written } from '../../archive/content/write-objects.ts'
-import { receiptDigest, receiptText } from '../../archive/receipt-text.ts'
+import { loadBeforehand, receiptDigest, receiptText } from '../../archive/receipt-text.ts'
 import type { Store } from '../../archive/store.ts'
 import { readClock } from '../../db/clock.ts'
 import { readSystemIdentifier } from '../../catalog/server-model.ts'
@@ -145,7 +145,9 @@ async function inSnapshotOf<T>(
     )
     // Before the snapshot, which the first query takes: nothing is altered between that and the COPY.
     for (const { table } of rows) await session.query(sql`lock table ${quoted(table)} in access share mode`)
-    await prepare?.(session)
+    const preparing = prepare?.(session)
+    loadBeforehand()
+    await preparing
     const archived: T[] = []
     for (const one of rows) archived.push(await archive(one))
     return archived
@@ -180,7 +182,7 @@ async function archiveTable(
   })
   const cheap = bytes <= CHEAP_BYTES
   assertCounted(rows, written, sent, cheap ? await count(context, relation, rows) : null)
-  const range = await readRange(context, relation, rows, key, cheap)
+  const range = await readRange(context, relation, rows, { columns, key, cheap })
   await putSessionBack(session, order.settings)
   const objects = withGroups(written.objects, sections, sent, encoding)
   const groupedBy = objects.some(({ group }) => group != null) ? (rows.groups?.column ?? null) : null

@@ -1,9 +1,8 @@
 import { addAbortSignal, type Readable } from 'node:stream'
 import { finished } from 'node:stream/promises'
-import { FORMATS } from '../../archive/content/formats.ts'
-import { readObject, readStored } from '../../archive/content/read-object.ts'
+import { readStored } from '../../archive/content/read-object.ts'
 import type { Store } from '../../archive/store.ts'
-import type { ArchivedObject, Encoding } from '../../plan/archive/receipt.ts'
+import type { ArchivedObject } from '../../plan/archive/receipt.ts'
 import { reportRows } from './progress.ts'
 import type { TableContext } from '../table-context.ts'
 
@@ -13,7 +12,6 @@ type Watched = Pick<TableContext, 'observer' | 'signal'>
 interface Place {
   readonly store: Store
   readonly id: string
-  readonly encoding: Encoding
 }
 
 /** For who writes them. */
@@ -25,14 +23,14 @@ export interface ReadBack {
 
 /**
  * Reads objects back from where they are stored while `write` goes on with the next ones, one at a time, and compares
- * sizes, digests and records with what was sent. Of encrypted ones the ciphertext is compared: whoever archives need not
- * be able to read. Returns what `write` does when all have been compared.
+ * their bytes with those that were sent there, which have been proven to hold the rows. Returns what `write` does when all
+ * have been compared.
  *
  * @throws {EbbError} at the first difference, and if an object cannot be read or written; nothing is under way then
  */
 export async function whileReadingBack<T>(
   context: Watched,
-  place: Place,
+  { store, id }: Place,
   write: (readBack: ReadBack) => Promise<T>,
 ): Promise<T> {
   const failed = new AbortController()
@@ -41,7 +39,7 @@ export async function whileReadingBack<T>(
   let report: ReturnType<typeof reportRows> = () => {}
   let reading = Promise.resolve()
   const read = async (object: ArchivedObject) => {
-    await drain(await open(place, object), signal)
+    await drain(await readStored(store, `${id}/${object.name}`, object), signal)
     report((rows.read += object.rows), 0)
   }
   const onStored = (object: ArchivedObject) => {
@@ -66,12 +64,6 @@ function reportRest(context: Watched, rows: { readonly stored: number; readonly 
   const before = rows.read
   const report = reportRows(context, 'read the archive back', rows.stored - before)
   return (read: number) => report(read - before, 0)
-}
-
-function open({ store, id, encoding }: Place, object: ArchivedObject): Promise<Readable> {
-  const name = `${id}/${object.name}`
-  const asStored = encoding.encryption !== null || FORMATS[encoding.format].proves
-  return asStored ? readStored(store, name, object) : readObject(store, name, object, encoding, [])
 }
 
 async function drain(content: Readable, signal: AbortSignal): Promise<void> {

@@ -5,7 +5,7 @@ import { readAll, readOne } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { type ArchivedTable } from '../../plan/archive/receipt.ts'
-import { endOfKey, from, fromKeys, type Relation, type RowsToArchive } from '../../plan/archive/rows.ts'
+import { endOfKey, endsOfKey, from, fromKeys, type Relation, type RowsToArchive } from '../../plan/archive/rows.ts'
 import { shapeOf, type Shape } from '../../plan/archive/shape.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import { raw, sql, type Sql } from '../../sql/sql.ts'
@@ -66,11 +66,25 @@ export async function readRange(
   { session }: TableContext,
   relation: Relation,
   { chosen, keys }: RowsToArchive,
-  key: readonly string[] | null,
-  cheap: boolean,
+  { columns, key, cheap }: Pick<Shape, 'columns'> & Pick<ReadRelation, 'key'> & { readonly cheap: boolean },
 ): Promise<ArchivedTable['key']> {
-  if (keys !== undefined) return rangeOf(session, fromKeys(keys), keys.columns)
+  if (keys !== undefined) {
+    const [name = '', ...others] = keys.columns
+    const type = columns.find((column) => column.name === name)?.type ?? ''
+    const source = fromKeys(keys)
+    return others.length === 0 && WITH_ENDS.includes(type)
+      ? bothEnds(session, source, name)
+      : rangeOf(session, source, keys.columns)
+  }
   return key === null || (chosen !== null && !cheap) ? null : rangeOf(session, from(relation, chosen), key)
+}
+
+/** Types that keys mostly have: no index leads to the ends of the archived ones, so both are looked for at once. */
+const WITH_ENDS = ['smallint', 'integer', 'bigint', 'date', 'timestamp without time zone', 'timestamp with time zone']
+
+async function bothEnds(session: Session, rows: Sql, name: string): Promise<ArchivedTable['key']> {
+  const [ends] = await readAll<{ first: string[]; last: string[] }>(session, endsOfKey(rows, name))
+  return ends === undefined ? null : { columns: [name], ...ends }
 }
 
 async function rangeOf(session: Session, rows: Sql, columns: readonly string[]): Promise<ArchivedTable['key']> {

@@ -1,4 +1,5 @@
 import { quoted, type TableName } from '../../sql/names.ts'
+import { own } from '../../sql/operators.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import type { ArchivedColumn } from './receipt.ts'
 
@@ -98,6 +99,12 @@ export function asSent({ name, type }: Pick<ArchivedColumn, 'name' | 'type'>): S
 
 export function countRows(relation: Relation, chosen: string | null): Sql {
   return sql`select count(*)::float8 as rows ${from(relation, chosen)}`
+}
+
+/** The first and the last key of rows, at once; only for a type that has both. */
+export function endsOfKey(rows: Sql, name: string): Sql {
+  const [first, last] = ['min', 'max'].map((which) => sql`pg_catalog.${raw(which)}(t.${ident(name)})::pg_catalog.text`)
+  return sql`select array[${first ?? raw('')}] as first, array[${last ?? raw('')}] as last ${rows} having pg_catalog.count(*) ${own('>')} 0`
 }
 
 /** The first or the last of the rows, by a key. */

@@ -28,7 +28,6 @@ import { spool, spoolBytes } from './spool.ts'
 export const PARQUET: Format = {
   // Of a short number eight bytes, in the worst case.
   growth: 2,
-  proves: true,
   async load() {
     await loadDuckDb()
     await tryScratch()
