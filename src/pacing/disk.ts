@@ -9,6 +9,8 @@ export interface DiskPace {
   readonly most: number
   /** Rows per millisecond that are written at most, pauses included; Infinity until a commit had to wait for the disk. */
   readonly perMs: number
+  /** Rows per millisecond that were written when a commit had to wait last. */
+  readonly tooMuch: number
   /** Of the latest piece. */
   readonly commitMs: number
   /** The quickest commit of the run. */
@@ -38,6 +40,9 @@ const ENOUGH = 4
 const LESS = 0.7
 /** By which it becomes more again with each piece: slowly, for each time that it is too much is felt. */
 const MORE = 1.01
+/** Where so many times what was too much no longer is, the disk was slow for another reason, and it becomes more sooner. */
+const REFUTED = 1.5
+const MUCH_MORE = 1.05
 /** How much is written at once where the disk is slow. */
 const PIECE_MS = 20
 /** By which a piece may be larger than the last one, where that was as long, and where it was shorter. */
@@ -45,7 +50,14 @@ const GROWTH = 1.15
 const FIRST_GROWTH = 1.5
 
 /** Before the first commit. */
-export const UNKNOWN_DISK: DiskPace = { most: Infinity, perMs: Infinity, commitMs: 0, quickestMs: Infinity, latest: [] }
+export const UNKNOWN_DISK: DiskPace = {
+  most: Infinity,
+  perMs: Infinity,
+  tooMuch: Infinity,
+  commitMs: 0,
+  quickestMs: Infinity,
+  latest: [],
+}
 
 /** After a commit that waited for the disk. */
 export function afterCommit(before: DiskPace, { rows, at, milliseconds, commitMs }: Committed): DiskPace {
@@ -54,10 +66,15 @@ export function afterCommit(before: DiskPace, { rows, at, milliseconds, commitMs
   const quickMs = Math.max(QUICK_MS, SLOW_TIMES * quickestMs)
   // A large piece is committed slowly by a fast disk, too.
   const isTooMuch = commitMs > quickMs && commitMs > milliseconds / 2 && latest.length >= ENOUGH
-  const perMs = isTooMuch ? LESS * rateOf(latest, at) : before.perMs * (commitMs > quickMs ? 1 : MORE)
+  const tooMuch = isTooMuch ? rateOf(latest, at) : before.tooMuch
+  const perMs = isTooMuch ? LESS * tooMuch : before.perMs * (commitMs > quickMs ? 1 : moreOf(before))
   const growth = Math.min(milliseconds < PIECE_MS ? FIRST_GROWTH : GROWTH, quickMs / Math.max(commitMs, 0.01))
   const most = Math.min(rows * growth, perMs * PIECE_MS)
-  return { most: Math.max(1, Math.ceil(most)), perMs, commitMs, quickestMs, latest: isTooMuch ? [] : latest }
+  return { most: Math.max(1, Math.ceil(most)), perMs, tooMuch, commitMs, quickestMs, latest: isTooMuch ? [] : latest }
+}
+
+function moreOf({ perMs, tooMuch }: DiskPace): number {
+  return perMs < REFUTED * tooMuch ? MORE : MUCH_MORE
 }
 
 function rateOf(pieces: DiskPace['latest'], at: number): number {

@@ -64,6 +64,16 @@ describe('while others are at work', () => {
     expect(later.disk.most).toBeGreaterThan(10 * disk.most)
   })
 
+  test('after one slow commit it comes back slowly at first, and soon once that cannot have been too much', () => {
+    const quick = run(40, () => 1)
+    const slow = run(1, () => 500, quick.disk, quick.now)
+    expect(slow.disk.perMs).toBeLessThan(slow.disk.tooMuch)
+    const soon = run(70, () => 1, slow.disk, slow.now)
+    expect(soon.disk.perMs / soon.disk.tooMuch).toBeLessThan(1.5)
+    const later = run(80, () => 1, soon.disk, soon.now)
+    expect(later.disk.perMs / later.disk.tooMuch).toBeGreaterThan(20)
+  })
+
   test('where every commit takes long, that is not taken for too much', () => {
     const { disk } = run(20, () => 30)
     expect(disk.perMs).toBe(Infinity)
