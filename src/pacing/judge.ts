@@ -47,7 +47,7 @@ function blocked({ blocked }: Reading, { maxBlocked }: Limits): Reason | null {
   const who = blocked?.map(({ pid }) => pid).join(', ')
   return {
     signal: 'blocked sessions',
-    text: `${blocked?.length === 1 ? 'a session waits' : `${blocked?.length} sessions wait`} for our locks (pid ${who})`,
+    text: `${blocked?.length === 1 ? 'a session waits' : `${blocked?.length} sessions wait`} for locks of this run (pid ${who})`,
   }
 }
 

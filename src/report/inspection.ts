@@ -80,7 +80,7 @@ function describeSize(inspection: Inspection): string[] {
       'written',
       `${showCount(inserted)} inserted, ${showCount(updated)} updated, ${showCount(deleted)} deleted since the last statistics reset`,
     ],
-    ['analysed', analyzedAt ?? 'not known'],
+    ['analyzed', analyzedAt ?? 'not known'],
     ['vacuumed', vacuumedAt ?? 'not known'],
   ])
 }

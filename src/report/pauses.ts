@@ -13,7 +13,7 @@ export function paceFigures(pace: PaceSummary): [word: string, figure: string][]
   const waits = `${showCount(waitsSeen)}, the longest ${showElapsed(longestWaitSeenMs)}`
   return [
     ['pauses', pausedMs === 0 ? 'none' : `${showElapsed(pausedMs)} (${reasons(pausedMsBy)})`],
-    ['waits for our locks seen', waitsSeen === 0 ? 'none' : waits],
+    ['waits for its locks', waitsSeen === 0 ? 'none seen' : waits],
     ...(lag === null ? [] : [['maximum replica lag', showLag(lag, pace.maxReplicaLagSeconds)] as [string, string]]),
   ]
 }

@@ -21,5 +21,7 @@ function decoded(part: string): string {
 export function failureOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'
   const { cause } = error
+  // By the Fetch standard, as browsers do: 6000, 10080 and some more, before anything is sent.
+  if (cause instanceof Error && cause.message === 'bad port') return 'fetch refuses this port'
   return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : error.name
 }

@@ -149,7 +149,7 @@ describe('warnings', () => {
     )
     const inspection = await look(database, table)
     expect(inspection.table.estimatedRows).toBeNull()
-    expect(risks(inspection)).toContain('never analysed')
+    expect(risks(inspection)).toContain('never analyzed')
   })
 
   test('an integer key near its maximum', async ({ database }) => {

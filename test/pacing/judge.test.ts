@@ -16,8 +16,8 @@ describe('reasons to wait', () => {
   test.for<[what: string, reading: Partial<Reading>, limits: Partial<Limits>, reasons: string]>([
     ['all is well', {}, {}, ''],
     ['nothing can be seen', { blocked: null, active: null, vacuum: null, walPosition: null }, { maxActive: 0 }, ''],
-    ['somebody waits', blocked(7), {}, 'a session waits for our locks (pid 7)'],
-    ['two wait', blocked(7, 8), {}, '2 sessions wait for our locks (pid 7, 8)'],
+    ['somebody waits', blocked(7), {}, 'a session waits for locks of this run (pid 7)'],
+    ['two wait', blocked(7, 8), {}, '2 sessions wait for locks of this run (pid 7, 8)'],
     ['one may wait', blocked(7), { maxBlocked: 1 }, ''],
     ['any may wait', blocked(7, 8), { maxBlocked: null }, ''],
     ['a replica near its limit', replica(56 * MB), {}, ''],
@@ -52,7 +52,7 @@ describe('reasons to wait', () => {
       'several reasons',
       { ...blocked(7), ...replica(65 * MB) },
       {},
-      'a session waits for our locks (pid 7); replica berlin is 65.0 MB (limit 64.0 MB) behind',
+      'a session waits for locks of this run (pid 7); replica berlin is 65.0 MB (limit 64.0 MB) behind',
     ],
   ])('%s', ([, reading, limits, reasons]) => {
     expect(reasonsOf(judge({ ...WELL, ...reading }, { ...DEFAULT_PACE, ...limits }))).toBe(reasons)

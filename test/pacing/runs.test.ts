@@ -111,6 +111,6 @@ test('the final report of a purge includes its pauses and its flags', async ({ d
   const { code, out, err } = await ebb([...words, '--pause-ms', '20', '--target-ms', '10'])
   expect(code, err).toBe(0)
   expect(out).toMatch(/pauses +[\d.]+ m?s \(fixed pause [\d.]+ m?s/)
-  expect(out).toMatch(/waits for our locks seen +none/)
+  expect(out).toMatch(/waits for its locks +none seen/)
   expect(err).toContain('waiting: the pause between batches')
 })

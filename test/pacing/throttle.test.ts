@@ -49,7 +49,7 @@ describe('sessions waiting for our locks', () => {
     await until(() => run.pace.summary().waitsSeen === 1)
 
     const { turn, end } = turning(run)
-    await waitsFor(run, /^a session waits for our locks \(pid \d+\)$/)
+    await waitsFor(run, /^a session waits for locks of this run \(pid \d+\)$/)
     await sleep(600)
     expect(turn.come).toBe(false)
 

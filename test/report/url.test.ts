@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { withoutCredentials } from '../../src/text/url.ts'
+import { failureOf, withoutCredentials } from '../../src/text/url.ts'
 
 test.for([
   ['https://host/path', undefined],
@@ -10,4 +10,10 @@ test.for([
   const { url, headers } = withoutCredentials(given!)
   expect(url.href).toBe('https://host/path')
   expect(headers.authorization).toBe(pair === undefined ? undefined : `Basic ${btoa(pair)}`)
+})
+
+test('why a fetch failed is told without its URL, of a port that fetch refuses, too', async () => {
+  const reasonFor = (url: string) => fetch(url).then(() => '', failureOf)
+  expect(await reasonFor('http://127.0.0.1:6000/secret')).toBe('fetch refuses this port')
+  expect(await reasonFor('http://no.invalid/secret')).toMatch(/^E[A-Z_]+$/)
 })

@@ -80,7 +80,7 @@ test('inactive experiments are found, flagged, and deleted, under live writes', 
        (select count(archived_at)::int from experiments) as flags from assignments`,
   )
   expect(left).toEqual({ active: (EXPERIMENTS - STALE) * ROWS_EACH, stale: 0, returned: 1, flags: STALE })
-  expect(purging.said.out).toMatch(/waits for our locks seen +none/)
+  expect(purging.said.out).toMatch(/waits for its locks +none seen/)
 
   const again = await ebb(words(database, '--no-archive', '--execute'))
   expect(again).toMatchObject({ code: 0, out: expect.stringContaining('nothing to do') as string })

@@ -102,7 +102,7 @@ export async function vacuum(
   if (whole && (await hasForeign(session, table))) {
     observer({
       type: 'note',
-      text: `${display(table)} is not analysed as a whole: that would read partitions on other servers`,
+      text: `${display(table)} is not analyzed as a whole: that would read partitions on other servers`,
     })
     return
   }

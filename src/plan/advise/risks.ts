@@ -126,7 +126,7 @@ function statisticsRisks({ table, activity }: RiskSituation): Risk[] {
     ...(table.estimatedRows === null
       ? [
           {
-            what: 'it was never analysed, so the planner has no statistics on rows and key ranges',
+            what: 'it was never analyzed, so the planner has no statistics on rows and key ranges',
             fix: `analyze ${name};`,
           },
         ]
