@@ -7,7 +7,10 @@ type Setting = Partial<PaceSettings>
 
 /** When a run gives way, by the names of its settings. */
 const LIMITS = described({
-  maxBlocked: ['--max-blocked <n>', 'wait while more sessions than this wait for locks of the run, or off (default: 0)'],
+  maxBlocked: [
+    '--max-blocked <n>',
+    'wait while more sessions than this wait for locks of the run, or off (default: 0)',
+  ],
   maxReplicaLagBytes: [
     '--max-replica-lag <bytes>',
     'wait while a replica is further behind: 16MB, or off (default: 64MB)',
