@@ -53,9 +53,10 @@ export function citusQuestion({ schema, name }: TableName): Sql {
     where n.nspname = ${schema} and c.relname = ${name} and c.relkind in ('r', 'p', 'f')`
 }
 
-/** Of all shards of a table, as many as answer. */
+/** Of all shards of a table. */
 export interface ShardSizes {
-  readonly bytes: number
+  /** Null where one of their nodes does not answer. */
+  readonly bytes: number | null
   /** As their nodes’ planners believe; null where one was never analysed. */
   readonly rows: number | null
 }
@@ -68,7 +69,7 @@ export async function readShardSizes(
   const rows = await readAll<{ readonly name: string } & ShardSizes>(
     client,
     sql`
-    select t.name, coalesce(citus_total_relation_size(t.name::regclass, fail_on_error => false), 0)::float8 as bytes,
+    select t.name, citus_total_relation_size(t.name::regclass, fail_on_error => false)::float8 as bytes,
       (select case when bool_and(known.rows >= 0) then sum(known.rows)::float8 end
         from run_command_on_shards(t.name::regclass, $$select reltuples from pg_class where oid = '%s'::regclass$$),
           lateral (select case when success then result::numeric else -1 end as rows) known) as rows
@@ -82,7 +83,8 @@ export async function readShardSizes(
 export interface NodeShare {
   readonly node: string
   readonly shards: number
-  readonly bytes: number
+  /** Null where it does not answer. */
+  readonly bytes: number | null
 }
 
 /** The nodes that store shards of a table that is not partitioned below its partitions. Asks each node. */
@@ -90,8 +92,9 @@ export function readNodeShares(client: ClientBase, table: TableName): Promise<No
   return readAll<NodeShare>(
     client,
     sql`
-    select concat(nodename, ':', nodeport) as node, count(*)::int as shards, coalesce(sum(shard_size), 0)::float8 as bytes
-    from citus_shards where table_name::oid in (
+    with answer as (select d.nodename, d.nodeport, r.success from run_command_on_all_nodes('select 1') r join pg_dist_node d using (nodeid))
+    select concat(nodename, ':', nodeport) as node, count(*)::int as shards, case when bool_and(success) then sum(shard_size)::float8 end as bytes
+    from citus_shards left join answer using (nodename, nodeport) where table_name::oid in (
       select ${quoted(table).text}::regclass::oid union all select inhrelid from pg_inherits where inhparent = ${quoted(table).text}::regclass)
     group by 1 order by 1`,
   )

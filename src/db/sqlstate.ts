@@ -46,10 +46,19 @@ export function codeOf(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined
 }
 
-/** A lock was not granted within our timeout. It can be retried. */
+/** A lock was not granted within our timeout, or Citus does not wait for one of its own. It can be retried. */
 export function isLockRefused(error: unknown): boolean {
   const code = codeOf(error)
-  return code === SQLSTATE.lockNotAvailable || code === SQLSTATE.deadlockDetected
+  return code === SQLSTATE.lockNotAvailable || code === SQLSTATE.deadlockDetected || isRefusedByCitus(error)
+}
+
+/**
+ * Whether shards are moved, copied or split, or a table is distributed, by another session: Citus refuses what concerns the
+ * tables whose shards are in the same places, without waiting. An internal error (XX000) that its message alone tells.
+ */
+export function isRefusedByCitus(error: unknown): boolean {
+  const { message } = (error ?? {}) as { readonly message?: unknown }
+  return typeof message === 'string' && message.startsWith('could not acquire the lock required to ')
 }
 
 /** Classes of data exceptions, violated constraints, and what functions and triggers raise. */
@@ -110,17 +119,18 @@ const CONNECTION_LOST: readonly (string | undefined)[] = [
 ]
 
 /**
- * The node of a Citus cluster, `10.0.0.5:5432`, that its coordinator has lost, or cannot reach: the session itself is still
- * there. Null where the error is another one. The messages are Citus’ own, in English whatever `lc_messages` is.
+ * The node of a Citus cluster, `10.0.0.5:5432`, that its coordinator has lost, cannot reach, or has to bring up to date: the
+ * session itself is still there. Null where the error is another one. The messages are Citus’ own, in English whatever `lc_messages` is.
  */
 export function lostNode(error: unknown): string | null {
   if (!(error instanceof Error)) return null
   const { where = '' } = error as { readonly where?: string }
   const [, refused] = /^connection to the remote node (?:\S*@)?(\S+) failed/.exec(error.message) ?? []
   const [, given] = /^failure on connection marked as essential: (\S+)/.exec(error.message) ?? []
+  const [, behind] = /^(\S+) is a metadata node, but is out of sync/.exec(error.message) ?? []
   const [, executing] = /^while executing command on (\S+)/m.exec(where) ?? []
   const isLost = CONNECTION_LOST.includes(codeOf(error)) || error.message.startsWith('server closed the connection')
-  return refused ?? given ?? (isLost ? executing : undefined) ?? null
+  return refused ?? given ?? behind ?? (isLost ? executing : undefined) ?? null
 }
 
 /** The session was lost: its transaction has been rolled back, unless it was committing. */

@@ -1,4 +1,5 @@
 import { isLocal } from '../catalog/citus.ts'
+import { readForeignTable } from '../catalog/foreign-table.ts'
 import { readCitus, readManagers } from '../catalog/managers.ts'
 import { readPartitionedTable } from '../catalog/partitions/partitioned-table.ts'
 import { readUnknownNodes } from '../catalog/partitions/planned-leaves.ts'
@@ -13,6 +14,7 @@ import { concernsRange, holdObjections, type HoldAround } from '../plan/language
 import { unaccepted } from '../plan/language/objection.ts'
 import type { Objection } from '../plan/language/step.ts'
 import { citusObjections } from '../plan/table/objections/citus.ts'
+import { foreignObjections } from '../plan/table/objections/foreign.ts'
 import { managerObjections } from '../plan/table/objections/manager.ts'
 import { codeObjections } from '../plan/table/objections/code.ts'
 import { unknownNodeObjections } from '../plan/table/objections/unknown-nodes.ts'
@@ -23,8 +25,8 @@ import type { EngineOptions, PlanOptions } from './options.ts'
 type Accepting = Pick<EngineOptions, 'accept'>
 
 /**
- * Objections to any command on a table: code of other roles that a superuser would run, and an extension that stores
- * the rows elsewhere.
+ * Objections to any command on a table: code of other roles that a superuser would run, and rows that another server, or
+ * an extension, stores elsewhere.
  */
 export async function objectionsToTable(
   session: Session,
@@ -37,6 +39,9 @@ export async function objectionsToTable(
     const code = await objectionsToCode(session, server, table, accept)
     // The planner itself runs functions of indexes and checks, so EXPLAIN comes afterwards.
     if (code.length > 0) return code
+    // Nothing is asked of another server then, nor is anything else said.
+    const foreign = await readForeignTable(session, table)
+    if (foreign !== null) return foreignObjections(command, table, foreign)
     const citus = await readCitus(session, table)
     const ofCitus = citus === null ? [] : citusObjections(command, table, citus)
     if (ofCitus.length > 0 || ofAnyStorage) return ofCitus

@@ -51,14 +51,15 @@ function whatItIs({ server, table }: Inspection): string[] {
 /** Counted by the nodes: what this server counts of the table is nothing. */
 function describeShards({ table, partitions, citus }: Inspection): string[] {
   if (citus === null) return []
-  const bytes = partitions.reduce((sum, one) => sum + one.bytes, table.size.heap)
+  const bytes = partitions.reduce((sum, one) => sum + (one.bytes ?? 0), table.size.heap)
+  const silent = citus.shares.filter((one) => one.bytes === null).map(({ node }) => node)
   return columns([
     ['Citus', describeCitus(citus)],
-    ['size', showBytes(bytes)],
+    ['size', silent.length === 0 ? showBytes(bytes) : `unknown: ${silent.join(', ')} cannot be reached`],
     ['rows', table.estimatedRows === null ? NOT_ANALYZED : `about ${showCount(table.estimatedRows)}`],
     ...citus.shares.map(({ node, shards, bytes: of }) => [
       '',
-      `${node}: ${showCount(shards)} shards, ${showBytes(of)}`,
+      `${node}: ${showCount(shards)} shards, ${of === null ? 'size unknown' : showBytes(of)}`,
     ]),
   ])
 }
@@ -68,7 +69,7 @@ function describeSize(inspection: Inspection): string[] {
   if (citus !== null) return describeShards(inspection)
   if (table.kind !== 'table' && table.kind !== 'partitioned table') return []
   const { heap, indexes, toast } = table.size
-  const total = partitions.reduce((sum, { bytes }) => sum + bytes, heap + indexes + toast)
+  const total = partitions.reduce((sum, { bytes }) => sum + (bytes ?? 0), heap + indexes + toast)
   const parts =
     table.kind === 'table' ? ` (rows ${showBytes(heap)}, indexes ${showBytes(indexes)}, TOAST ${showBytes(toast)})` : ''
   const rows = table.estimatedRows === null ? NOT_ANALYZED : `about ${showCount(table.estimatedRows)}`

@@ -22,7 +22,7 @@ function row({ name, bounds, estimatedRows, bytes, state }: MapEntry): string[] 
     range === null ? bounds : shortened(range.from),
     range === null ? '' : shortened(range.to),
     estimatedRows === null ? '?' : showCount(estimatedRows),
-    showBytes(bytes),
+    bytes === null ? '?' : showBytes(bytes),
     state === 'table' ? '' : state,
   ]
 }

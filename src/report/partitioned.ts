@@ -17,7 +17,7 @@ export interface Partitioned {
 /** The result of a conversion: its impact on other sessions, and the partitions. */
 export function describePartitioned({ runId, table, steps, nothingToDo, map }: Partitioned): string[] {
   const name = display(table)
-  const total = map.reduce((sum, { bytes }) => sum + bytes, 0)
+  const total = map.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0)
   return [
     nothingToDo
       ? `${name} was already partitioned by run ${runId}: nothing to do.`

@@ -123,7 +123,11 @@ function describeFailure({ what, error }: Failure, withValues: boolean): string[
 }
 
 function describeSize(map: readonly MapEntry[]): string {
-  return `${showBytes(map.reduce((sum, { bytes }) => sum + bytes, 0))} in ${showCount(map.length)} partitions:`
+  const bytes = map.reduce<number | null>(
+    (sum, one) => (sum === null || one.bytes === null ? null : sum + one.bytes),
+    0,
+  )
+  return `${bytes === null ? 'an unknown size' : showBytes(bytes)} in ${showCount(map.length)} partitions:`
 }
 
 /** The same for programs. */

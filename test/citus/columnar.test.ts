@@ -1,6 +1,7 @@
 import { describe, expect, inject } from 'vitest'
 import { rotate, type SetReport } from '../../src/engine/commands/rotate.ts'
 import type { Emit } from '../../src/events.ts'
+import { rightBefore } from '../engine/move-support.ts'
 import { citusTest as test, type Cluster } from '../support/citus.ts'
 import { Machine } from '../support/machine.ts'
 import { purge } from '../support/commands.ts'
@@ -87,6 +88,41 @@ describe('expired partitions', () => {
     expect(
       notes.filter((text) => /written to, or altered, while it was copied: it is copied again/.test(text)),
     ).toHaveLength(1)
+    expect(await rowsOf(cluster)).toMatchObject({ rows: before.rows, columnar: ['events_0', 'events_1', 'events_2'] })
+  })
+
+  test('take no row along that has come and gone while they were copied', async ({ cluster }) => {
+    await events(cluster)
+    const before = await rowsOf(cluster)
+    const writer = await cluster.session()
+    const insert = () =>
+      writer.query(`insert into ${cluster.schema}.events select 7, now() - interval '5 months', 'passing'`)
+    const remove = () => writer.query(`delete from ${cluster.schema}.events where v = 'passing'`)
+    const ours = ({ database }: { readonly database?: string | undefined }) => database === 'test'
+    await rightBefore(/^insert into .*_columnar" /, ours, insert, () =>
+      rightBefore(/^analyze .*_columnar"/, ours, remove, async () => {
+        expect(errorsOf(await rotateEvents(cluster, COLUMNAR))).toEqual([])
+      }),
+    )
+    expect(await rowsOf(cluster)).toMatchObject({ rows: before.rows, columnar: ['events_0', 'events_1', 'events_2'] })
+  })
+
+  test('wait until shards in the same places have been moved', async ({ cluster }) => {
+    await events(cluster)
+    const before = await rowsOf(cluster)
+    const mover = await cluster.session()
+    await mover.query('begin')
+    await mover.query(`
+      select citus_move_shard_placement(s.shardid, d.nodename, d.nodeport, o.nodename, o.nodeport, 'block_writes')
+      from pg_dist_shard s join pg_dist_placement p using (shardid) join pg_dist_node d using (groupid)
+        join pg_dist_node o on o.groupid not in (0, d.groupid)
+      where s.logicalrelid = '${cluster.schema}.events_4'::regclass order by s.shardid limit 1`)
+    const options = quietly({ journalSchema: cluster.journalSchema })
+    const rotating = rotate(cluster.url, asked(cluster, COLUMNAR), options)
+    await until(() => isWaitingFor(options.events, /^could not acquire the lock required to /), { timeoutMs: 60_000 })
+    await mover.query('rollback')
+    const { sets } = await rotating
+    expect(errorsOf(sets[0]!)).toEqual([])
     expect(await rowsOf(cluster)).toMatchObject({ rows: before.rows, columnar: ['events_0', 'events_1', 'events_2'] })
   })
 

@@ -33,9 +33,16 @@ test('every kind of table is called what it is, and refused where Ebb cannot wor
   }
   expect([...kinds.values()]).toEqual(['distributed', 'reference', 'managed local', undefined])
 
-  const told = describeInspection(await inspect(cluster.url, written(cluster.table('distributed')), options)).join('\n')
+  const inspection = await inspect(cluster.url, written(cluster.table('distributed')), options)
+  const told = describeInspection(inspection).join('\n')
   expect(told).toMatch(
     /Citus +distributed by id, 4 shards on 2 nodes\n +size +[1-9].*\n +rows +about 1,000\n +\S+:\d+: 2 shards, /,
+  )
+  // Of a node that does not answer nothing is known.
+  const { citus } = inspection
+  const silent = citus === null ? null : { ...citus, shares: citus.shares.map((one) => ({ ...one, bytes: null })) }
+  expect(describeInspection({ ...inspection, citus: silent }).join('\n')).toMatch(
+    /size +unknown: \S+:\d+, \S+ cannot be reached\n[^]*: 2 shards, size unknown/,
   )
   const advice = advise(cluster.url, written(cluster.table('distributed')), { keep: null, olderThan: null }, options)
   await expect(advice).rejects.toThrow(/advise on .*distributed/)

@@ -60,7 +60,7 @@ describe('a distributed partitioned set', () => {
       asked(cluster, { archive, grace: '1 week', accept: ['clock'] }),
       quietly({ journalSchema: cluster.journalSchema }),
     )
-    expect(plan?.objections.map(({ code }) => code)).toEqual(['citus-archive', 'citus-grace'])
+    expect(plan?.objections.map(({ code }) => code)).toEqual(['citus-grace'])
   })
 
   test('is rotated where the nodes are in another time zone', async ({ cluster }) => {

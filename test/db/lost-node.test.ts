@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { lossExplained } from '../../src/db/connection-error.ts'
-import { isConnectionLost, lostNode } from '../../src/db/sqlstate.ts'
+import { isConnectionLost, isLockRefused, lostNode } from '../../src/db/sqlstate.ts'
 import { EbbError } from '../../src/errors.ts'
 
 // A node of a Citus cluster that is down, or goes down: errors as the coordinator of 13.2 has given them.
@@ -20,6 +20,7 @@ describe('a node that cannot be reached', () => {
     ['crashed before the commit', refused('XX000', CLOSED, EXECUTING)],
     ['stopped before the commit', refused('57P01', 'terminating connection due to administrator command', EXECUTING)],
     ['while it starts', refused('57P03', 'the database system is starting up', `${EXECUTING}\nSQL statement "…"`)],
+    ['before it is brought up to date', refused('55000', '127.0.0.1:9711 is a metadata node, but is out of sync')],
     ['among several connections', refused('XX000', 'failure on connection marked as essential: 127.0.0.1:9711')],
   ] as const)('%s', ([, error]) => {
     expect(lostNode(error)).toBe('127.0.0.1:9711')
@@ -36,4 +37,10 @@ test('another error on a node is none of these, nor is the end of the session it
   expect([lostNode(error), lossExplained(error)]).toEqual([null, error])
   const ended = refused('57P01', 'terminating connection due to administrator command')
   expect([lostNode(ended), isConnectionLost(ended)]).toEqual([null, true])
+})
+
+test('what Citus refuses while shards are moved can be retried', () => {
+  const moved = refused('XX000', 'could not acquire the lock required to colocate distributed table public.events')
+  expect(isLockRefused(moved)).toBe(true)
+  expect(isLockRefused(refused('XX000', 'cache lookup failed for relation 16400'))).toBe(false)
 })

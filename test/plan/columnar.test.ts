@@ -71,6 +71,17 @@ describe('an expired partition that is to be columnar', () => {
     expect(drop?.statements).toEqual(['drop table "public"."p_2026-01-01_rows"'])
   })
 
+  test('is not archived, moved or kept for a while later, which would have to notice writes; it can be dropped', () => {
+    const set = setOf([{ ...OLD!, columnar: true }, NEW!], { citus: CITUS })
+    const retired = (asked: Parameters<typeof request>[0]) => {
+      const plan = planRotation(situation(set, '2026-06-15'), request(asked))
+      return [plan.retire.length, plan.skipped.map(({ reason }) => reason.slice(0, 14))]
+    }
+    const archive = { uri: 'file:///archive' } as never
+    expect(retired({ archive, noArchive: false })).toEqual([0, ['it is columnar', 'only part of i']])
+    expect(retired({ noArchive: true })).toEqual([1, ['only part of i']])
+  })
+
   test('is one already: nothing to do', () => {
     expect(planned({ partitions: [{ ...OLD!, columnar: true }, NEW!] }).retire).toEqual([])
   })

@@ -13,8 +13,8 @@ export interface MapEntry {
   readonly bounds: string
   /** As the planner believes; null where it was never analysed. */
   readonly estimatedRows: number | null
-  /** With indexes, TOAST and partitions of its own. */
-  readonly bytes: number
+  /** With indexes, TOAST and partitions of its own; null where a node that stores some of it does not answer. */
+  readonly bytes: number | null
   /** `partitioned` has partitions of its own; `detaching` is on its way out, see `detach partition … finalize`. */
   readonly state: 'table' | 'partitioned' | 'foreign table' | 'detaching'
 }
@@ -46,7 +46,7 @@ async function sizedByCitus(client: ClientBase, table: TableName, entries: reado
     entries.map(({ name }) => name),
   )
   return entries.map((entry) => {
-    const { bytes, rows: estimatedRows } = sizes.get(quoted(entry.name).text) ?? { bytes: 0, rows: null }
+    const { bytes, rows: estimatedRows } = sizes.get(quoted(entry.name).text) ?? { bytes: null, rows: null }
     return { ...entry, bytes, estimatedRows }
   })
 }

@@ -175,8 +175,8 @@ async function storedElsewhere(
     : new Map<string, ShardSizes>()
   return {
     partitions: partitions.map((partition) => {
-      const { bytes, rows: estimatedRows } = sized.get(quoted(partition.name).text) ?? { bytes: 0, rows: null }
-      return { ...partition, empty: false, bytes, estimatedRows }
+      const { bytes, rows: estimatedRows } = sized.get(quoted(partition.name).text) ?? { bytes: null, rows: null }
+      return { ...partition, empty: false, bytes: bytes ?? 0, estimatedRows }
     }),
   }
 }

@@ -9,6 +9,7 @@ import { readSystemIdentifier } from '../../catalog/server-model.ts'
 import { readOne } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
 import { inTransaction } from '../../db/transaction.ts'
+import { putOnAllNodes } from '../../catalog/partitions/stored-leaves.ts'
 import { putSession, putSessionBack } from '../../db/settings.ts'
 import { EbbError } from '../../errors.ts'
 import { beginArchive, recordReceipt, type ReceiptEntry } from '../../journal/archives.ts'
@@ -36,7 +37,7 @@ import { archivedAs, readRange, readRelation } from './read-relation.ts'
 // Archives rows. Invariants:
 //
 //   - The intention is in the journal before the first object, so that objects without a receipt are found.
-//   - All rows are from one snapshot, and are counted three times: by PostgreSQL, in what it sent, and, where that is
+//   - All rows are from one snapshot, or, on several nodes, of a table that nobody has written to; they are counted three times: by PostgreSQL, in what it sent, and, where that is
 //     cheap, by a count(*) in the same snapshot.
 //   - All objects are read back from the store and compared with what was sent, while further ones are written. Only then
 //     is there a receipt.
@@ -57,8 +58,18 @@ export interface ArchiveOrder {
   readonly settings: ConditionSettings
   /** Of the relation, from before the snapshot; null where nobody asks. */
   readonly seal: string | null
+  /** Where Citus stores the rows: what proves that they belong together (stored-rows.ts). */
+  readonly stored?: StoredRows
   /** In the transaction of the snapshot, before the first row is read. */
   readonly prepare?: (session: Session) => Promise<void>
+}
+
+/** Rows of which no snapshot is the same on all nodes. */
+export interface StoredRows {
+  /** Of the relation, from before the first row was read. */
+  readonly fingerprint: string
+  /** @throws {EbbError} if anything was written since, or another number of rows was there */
+  readonly assertUnchanged: (archived: number) => Promise<void>
 }
 
 /** An archive with a receipt: its rows may be removed. */
@@ -93,6 +104,7 @@ async function archiveOnce(context: TableContext, order: ArchiveOrder, asText: A
   const tables = await whileReadingBack(context, { ...begun, store: order.store }, (readBack) =>
     inSnapshotOf(context, order, (rows) => archiveTable(context, order, { ...begun, readBack }, rows, asText)),
   )
+  await order.stored?.assertUnchanged(tables[0]?.rows ?? 0)
   return complete(context, order, begun, tables)
 }
 
@@ -135,7 +147,7 @@ function encodingOf({ to, settings }: ArchiveOrder): Encoding {
  */
 async function inSnapshotOf<T>(
   context: TableContext,
-  { rows, prepare }: ArchiveOrder,
+  { rows, prepare, settings, stored }: ArchiveOrder,
   archive: (rows: RowsToArchive) => Promise<T>,
 ): Promise<T[]> {
   const { session, lockLimits } = context
@@ -148,6 +160,7 @@ async function inSnapshotOf<T>(
     const preparing = prepare?.(session)
     loadBeforehand()
     await preparing
+    if (stored !== undefined) await putOnAllNodes(session, settings)
     const archived: T[] = []
     for (const one of rows) archived.push(await archive(one))
     return archived
@@ -180,7 +193,8 @@ async function archiveTable(
     if (error instanceof NotExactError) texts.set(oid, [...asText, ...error.columns])
     throw error
   })
-  const cheap = bytes <= CHEAP_BYTES
+  // The files here are empty where others have the rows.
+  const cheap = order.stored === undefined && bytes <= CHEAP_BYTES
   assertCounted(rows, written, sent, cheap ? await count(context, relation, rows) : null)
   const range = await readRange(context, relation, rows, { columns, key, cheap })
   await putSessionBack(session, order.settings)

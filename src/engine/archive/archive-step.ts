@@ -3,6 +3,7 @@ import type { ArchiveStep } from '../../plan/language/step.ts'
 import type { RunContext } from '../table-context.ts'
 import { archiveRows } from './archive-rows.ts'
 import { removeLeftovers } from './leftovers.ts'
+import { archivingAgain, withProof } from './stored-rows.ts'
 import { isStored } from './stored-receipt.ts'
 import { withStore, withTriedStore } from './with-store.ts'
 
@@ -17,18 +18,16 @@ export async function archive({ work }: ArchiveStep, context: RunContext): Promi
   await removeLeftovers(context, work.command)
   if ((await findArchived(context)) !== null) return
   const { command, rows, settings, to } = work
+  const order = { to, command, runId: context.runId, approvedBy: null, ticket: null, settings, seal: null }
   await withTriedStore(to, context.signal, (store) =>
-    archiveRows(context, {
-      store,
-      to,
-      command,
-      runId: context.runId,
-      approvedBy: null,
-      ticket: null,
-      rows: [rows],
-      settings,
-      seal: null,
-    }),
+    archivingAgain(
+      context,
+      () => removeLeftovers(context, command),
+      () =>
+        withProof(context, rows, settings, (proof) =>
+          archiveRows(context, { ...order, ...proof, store, rows: [rows] }),
+        ),
+    ),
   )
 }
 

@@ -1,4 +1,6 @@
+import { isLocal, readShardSizes } from '../../catalog/citus.ts'
 import { readCondition, readRowEstimate } from '../../catalog/condition/condition.ts'
+import { readCitus } from '../../catalog/managers.ts'
 import { readLeafFacts } from '../../catalog/partitions/purge-leaves.ts'
 import { readNotReadBack } from '../../catalog/table/not-read-back.ts'
 import { readPresentTable, vanished } from '../../catalog/table/read-table.ts'
@@ -14,7 +16,7 @@ import { momentLiteral } from '../../plan/language/moment.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
-import { sql } from '../../sql/sql.ts'
+import { sql, type Sql } from '../../sql/sql.ts'
 import type { Command, Planning } from '../command.ts'
 import { isTooWide } from '../archive/wide-rows.ts'
 import { withTriedStore } from '../archive/with-store.ts'
@@ -67,7 +69,9 @@ async function readSituation(
   return inSnapshot(session, async () => {
     const table = await readPresentTable(session, name, server.version)
     const [itself] = await readLeafFacts(session, [name])
-    const [size] = await readRelationSizes(session, [name])
+    const citus = await readCitus(session, name)
+    const stored = citus !== null && !isLocal(citus)
+    const size = stored ? await readStoredSize(session, name) : (await readRelationSizes(session, [name]))[0]
     if (itself === undefined || size === undefined) throw vanished(name)
     const condition = await readCondition(session, name, predicate)
     const readable = !itself.missingPrivileges.includes('select') && !itself.rowsHidden
@@ -91,19 +95,55 @@ async function readSituation(
       rows:
         predicate === null || !readable
           ? size.estimatedRows
-          : await readRowEstimate(session, name, predicate, condition.settings),
+          : stored
+            ? null
+            : await readRowEstimate(session, name, predicate, condition.settings),
       bytes: size.bytes,
+      ...(stored ? { stored: { columnar: await readColumnar(session, name) } } : {}),
     }
   })
 }
 
+/** Of all shards, as far as their nodes answer. */
+async function readStoredSize(
+  session: Session,
+  name: TableName,
+): Promise<{ bytes: number; estimatedRows: number | null }> {
+  const sizes = [...(await readShardSizes(session, await readLeaves(session, name))).values()]
+  return {
+    bytes: sizes.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0),
+    estimatedRows: sizes.reduce<number | null>(
+      (sum, { rows }) => (sum === null || rows === null ? null : sum + rows),
+      0,
+    ),
+  }
+}
+
 /** Foreign tables among its partitions. */
 function readForeign(session: Session, name: TableName): Promise<TableName[]> {
+  return readPartitions(session, name, sql`p.relkind = 'p' and c.relkind = 'f'`)
+}
+
+/** Those without partitions of their own: itself, where it has none. */
+function readLeaves(session: Session, name: TableName): Promise<TableName[]> {
+  return readPartitions(session, name, sql`c.relkind <> 'p'`)
+}
+
+/** Tables in columns, which have no row versions, among them. */
+function readColumnar(session: Session, name: TableName): Promise<TableName[]> {
+  return readPartitions(
+    session,
+    name,
+    sql`exists (select from pg_am m where m.oid = c.relam and m.amname = 'columnar')`,
+  )
+}
+
+function readPartitions(session: Session, name: TableName, which: Sql): Promise<TableName[]> {
   return readAll<TableName>(
     session,
     sql`
     select n.nspname as schema, c.relname as name
-    from pg_class p cross join pg_partition_tree(p.oid) t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
-    where p.oid = to_regclass(${quoted(name).text}) and p.relkind = 'p' and c.relkind = 'f' order by 1, 2`,
+    from pg_class p cross join lateral (select relid::oid from pg_partition_tree(p.oid) union select p.oid) t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
+    where p.oid = to_regclass(${quoted(name).text}) and ${which} order by 1, 2`,
   )
 }

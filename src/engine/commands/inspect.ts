@@ -127,10 +127,10 @@ async function sizedByCitus(
   partitions: readonly MapEntry[],
 ): Promise<TableModel> {
   if (citus === null) return table
-  const { bytes = 0, rows = null } = (await readShardSizes(session, [table.name])).get(quoted(table.name).text) ?? {}
+  const { bytes = null, rows = null } = (await readShardSizes(session, [table.name])).get(quoted(table.name).text) ?? {}
   const counts = partitions.length === 0 ? [rows] : partitions.map((partition) => partition.estimatedRows)
   const estimatedRows = counts.reduce((sum, some) => (sum === null || some === null ? null : sum + some), 0)
-  return { ...table, estimatedRows, size: { ...table.size, heap: bytes, indexes: 0, toast: 0 } }
+  return { ...table, estimatedRows, size: { ...table.size, heap: bytes ?? 0, indexes: 0, toast: 0 } }
 }
 
 /** Rows are read for ranges only, and only if no policy hides any. */

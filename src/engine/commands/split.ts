@@ -1,4 +1,5 @@
 import { readKey } from '../../catalog/table/key-model.ts'
+import { readForeignTable, type ForeignTable } from '../../catalog/foreign-table.ts'
 import { readFilled } from '../../catalog/partitions/default-partition.ts'
 import { readGreatest, readLeast, lookWithin } from '../../catalog/partitions/rows.ts'
 import {
@@ -21,6 +22,7 @@ import { journalExists } from '../../journal/journal.ts'
 import { registeredSets } from '../../journal/sets.ts'
 import { keepWindow, type KeepWindow } from '../../plan/copy/keep-window.ts'
 import type { SetPolicy, Width } from '../../plan/language/policy.ts'
+import { foreignObjections } from '../../plan/table/objections/foreign.ts'
 import { inferPolicy } from '../../plan/rotate/policy.ts'
 import { gridFor, missingRunway, textRange } from '../../plan/rotate/runway.ts'
 import { widePartitions } from '../../plan/split/layout.ts'
@@ -29,7 +31,7 @@ import { planSplit, type SplitPlan } from '../../plan/split/split.ts'
 import { pathOf } from '../../sql/condition-settings.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
-import { NothingLeft, type Planning } from '../command.ts'
+import { NothingLeft, Refusal, type Planning } from '../command.ts'
 import { copying, readKeptRows } from '../copy/run.ts'
 import { assertFoundAgain } from '../found-again.ts'
 import { readIdRate } from '../rotate/read-situation.ts'
@@ -62,7 +64,7 @@ async function readSituation(
   { session, server, options }: Planning,
   name: TableName,
   order: SplitOrder,
-): Promise<SplitSituation> {
+): Promise<SplitSituation | Refusal<SplitPlan>> {
   const { journalSchema, accept: accepted = [] } = options
   const registered = (await journalExists(session, journalSchema))
     ? ((await registeredSets(session, journalSchema, name))[0]?.policy ?? null)
@@ -70,6 +72,9 @@ async function readSituation(
   const set = await readPartitionedTable(session, name, registered?.kind ?? null)
   const parent = await readTable(session, name, server.version)
   if (set === undefined || parent === undefined || set.key === null) throw notASet(name)
+  const given = named(set, order)
+  const foreign = given === undefined ? null : await readForeignTable(session, given.name)
+  if (given !== undefined && foreign !== null) return new Refusal(refuseForeign(set, given, foreign))
   const policy = policyOf(set, registered, order)
   const now = BigInt(server.now)
   const grid = await readGrid(session, set, policy, order, now)
@@ -134,21 +139,38 @@ async function readGrid(
  * The given partition; else all that may be wider than the others: whether one without a lower bound is, depends on
  * its plan.
  */
-function choosePartitions(
-  set: PartitionedTable,
-  grid: Grid,
-  { kind }: SetPolicy,
-  { partition }: SplitOrder,
-): Partition[] {
+function choosePartitions(set: PartitionedTable, grid: Grid, { kind }: SetPolicy, order: SplitOrder): Partition[] {
+  const { partition } = order
   if (partition === null) return widePartitions(set, grid, kind)
-  const named = set.partitions.find(
-    ({ name }) => name.name === partition.name && (partition.schema === null || name.schema === partition.schema),
-  )
-  if (named !== undefined) return [named]
+  const given = named(set, order)
+  if (given !== undefined) return [given]
   throw new NothingLeft(
     `${display(set.name)} has no partition ${partition.name}`,
     `Its partitions are ${set.partitions.map(({ name }) => display(name)).join(', ')}.`,
   )
+}
+
+/** The partition that was asked for. */
+function named(set: PartitionedTable, { partition }: SplitOrder): Partition | undefined {
+  if (partition === null) return undefined
+  return set.partitions.find(
+    ({ name }) => name.name === partition.name && (partition.schema === null || name.schema === partition.schema),
+  )
+}
+
+/** Nothing is read of its rows: the other server may be away. */
+function refuseForeign(set: PartitionedTable, { name }: Partition, foreign: ForeignTable): SplitPlan {
+  return {
+    goal: `split ${display(name)} of ${display(set.name)}`,
+    table: set.name,
+    objections: foreignObjections('split', name, foreign),
+    evidence: [],
+    dependents: [],
+    notes: [],
+    steps: [],
+    rebuild: null,
+    split: null,
+  }
 }
 
 /** So many cells are looked for in a DEFAULT partition; rows of 1970 may be in there, and of 2099. */

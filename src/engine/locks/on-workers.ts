@@ -2,27 +2,34 @@ import { readAll } from '../../db/query.ts'
 import type { Holder } from '../../db/holders.ts'
 import type { Session } from '../../db/session.ts'
 import type { TableName } from '../../sql/names.ts'
-import { literal, sql } from '../../sql/sql.ts'
+import { literal, sql, type Sql } from '../../sql/sql.ts'
 
 /**
  * The holders of locks on these tables, and on shards of them, on the workers of a Citus cluster. Those of statements that
  * came by the coordinator hold a lock there, too; who is connected to a worker does not. A worker that does not answer has
  * none that matter: what is to be done on it fails, and says so.
  */
-export async function readHoldersOnWorkers(session: Session, tables: readonly TableName[]): Promise<Holder[]> {
+export function readHoldersOnWorkers(session: Session, tables: readonly TableName[]): Promise<Holder[]> {
+  return readHoldersOn(session, sql`run_command_on_workers(${onNode(tables)})`)
+}
+
+/** The same on all nodes: the coordinator may have shards, too. */
+export function readHoldersOnNodes(session: Session, tables: readonly TableName[]): Promise<Holder[]> {
+  return readHoldersOn(session, sql`run_command_on_all_nodes(${onNode(tables)}) join pg_dist_node using (nodeid)`)
+}
+
+async function readHoldersOn(session: Session, answers: Sql): Promise<Holder[]> {
   const rows = await readAll<{ node: string; holders: readonly Holder[] | null }>(
     session,
-    sql`
-    select concat(nodename, ':', nodeport) as node, case when success then result::json end as holders
-    from run_command_on_workers(${onWorker(tables)})`,
+    sql`select concat(nodename, ':', nodeport) as node, case when success then result::json end as holders from ${answers}`,
   )
   return rows.flatMap(({ node, holders }) =>
     (holders ?? []).map((holder) => ({ ...holder, node, transaction: `${node} ${holder.transaction}` })),
   )
 }
 
-// A worker knows the tables by the same names; its shards are not seen in pg_class by those who do not ask for them by name.
-function onWorker(tables: readonly TableName[]): string {
+// A node knows the tables by the same names; its shards are not seen in pg_class by those who do not ask for them by name.
+function onNode(tables: readonly TableName[]): string {
   const names = tables.map(({ schema, name }) => `(${literal(schema).text}, ${literal(name).text})`).join(', ')
   return `
     with t as (select c.oid, v.schema, v.name from (values ${names}) v (schema, name)

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describeHolder } from '../../db/holders.ts'
 import type { Session } from '../../db/session.ts'
 import { inTransaction } from '../../db/transaction.ts'
-import { codeOf, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
+import { codeOf, isLockRefused, isRefusedByCitus, reasonOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError } from '../../errors.ts'
 import type { Lock } from '../../plan/language/step.ts'
 import type { LockTimes, Emit } from '../../events.ts'
@@ -182,14 +182,15 @@ async function reasonToRetry(
   if (error instanceof NotReady) return because(error.message)
   if (codeOf(error) === SQLSTATE.queryCanceled)
     return because(`the work under the locks did not finish within ${workTimeoutMs} ms, or was cancelled`)
+  if (isRefusedByCitus(error)) return because(reasonOf(error))
   if (!isLockRefused(error)) return null
   const holders = await others.read()
   const who = holders.length === 0 ? 'the holder has ended' : holders.slice(0, 3).map(describeHolder).join('; ')
   return `${because('a lock was not granted within lock_timeout')}: ${who}`
 }
 
-/** 200 ms at first, up to 2 s, with jitter: retries must not synchronize. */
-function pauseAfter(attempts: number): number {
+/** How long to wait before the next attempt: 200 ms at first, up to 2 s, with jitter, for retries must not synchronize. */
+export function pauseAfter(attempts: number): number {
   return Math.min(200 * attempts, 2_000) * (0.5 + Math.random())
 }
 

@@ -17,14 +17,16 @@ import type { Retire } from '../../plan/rotate/request.ts'
 import { attachStep, proveBoundsStep } from '../../plan/rotate/reattach.ts'
 import type { ShortLockStep, WholeStep } from '../../plan/language/step.ts'
 import type { LockTimes } from '../../events.ts'
+import { RowsWrittenError } from '../archive/stored-rows.ts'
+import { assertNothingPrepared } from '../locks/prepared.ts'
 import { storeRemovals } from '../archive/removals.ts'
 import { changed, readState } from '../steps/detach.ts'
 import type { Hooks } from '../steps/perform.ts'
 import { watched } from '../watch.ts'
-import { archivePartition, type ArchivedPartition } from './archive-partition.ts'
+import { archivePartition, isAsArchived, type ArchivedPartition } from './archive-partition.ts'
 import { isDetached, isNotHeld, perform, write, type Leaving, type RetireContext } from './partition-step.ts'
 import { readAge } from './read-situation.ts'
-import { ChangedSinceError, isAsArchived } from './seal.ts'
+import { ChangedSinceError } from './seal.ts'
 
 // Retires one partition. Invariants:
 //
@@ -148,7 +150,8 @@ async function removeUnlessYoung(retiring: RetireContext, partition: Leaving, en
     try {
       return await archiveAndRemove(retiring, partition, ending)
     } catch (error) {
-      if (!(error instanceof ChangedSinceError) || left === 1) throw error
+      const wasWritten = error instanceof ChangedSinceError || error instanceof RowsWrittenError
+      if (!wasWritten || left === 1) throw error
       retiring.context.observer({ type: 'note', text: `${error.message}: it is archived again` })
     }
   }
@@ -172,14 +175,16 @@ async function remove(
   { method, step, unwritten }: Ending,
   archived: ArchivedPartition | null,
 ): Promise<Retired> {
-  const { session, journalSchema } = retiring.context
+  const { context, set } = retiring
+  const { session, journalSchema } = context
   const outcome = method === 'truncate' ? 'truncated' : 'dropped'
   const removal = archived === null ? null : await describeRemoval(retiring, partition, outcome, archived)
   const lock = await perform(retiring, step, {
     check: async () => {
       await isDetached(retiring, partition)
       await isNotHeld(retiring, partition)
-      if (archived !== null && !(await isAsArchived(session, journalSchema, partition.oid, archived.seal)))
+      if (archived !== null && set.citus !== undefined) await assertNothingPrepared(context, partition.name)
+      if (archived !== null && !(await isAsArchived(retiring, partition, archived.seal)))
         throw new ChangedSinceError(partition.name)
       if (unwritten && (await isWritten(session, journalSchema, partition.oid)))
         throw changed(partition.name, 'it was written to')

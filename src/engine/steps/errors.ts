@@ -1,6 +1,14 @@
 import { REFERRING_ROWS } from '../../plan/references/orphans.ts'
 import { WHEN_IT_IS_BACK } from '../../db/connection-error.ts'
-import { codeOf, isConnectionLost, isLockRefused, lostNode, reasonOf, SQLSTATE } from '../../db/sqlstate.ts'
+import {
+  codeOf,
+  isConnectionLost,
+  isLockRefused,
+  isRefusedByCitus,
+  lostNode,
+  reasonOf,
+  SQLSTATE,
+} from '../../db/sqlstate.ts'
 import { EbbError } from '../../errors.ts'
 import { ATTACH_AGAIN } from '../../plan/restore/partition.ts'
 import type { Step } from '../../plan/language/step.ts'
@@ -75,7 +83,9 @@ export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, ad
   if (code === undefined) return error
   if (isLockRefused(error))
     return new EbbError(
-      `timed out waiting${waitedFor === null ? '' : ` ${waitedFor}`}, while working on: ${step.title}`,
+      isRefusedByCitus(error)
+        ? `${step.title}: ${reason}: shards are moved, or a table distributed`
+        : `timed out waiting${waitedFor === null ? '' : ` ${waitedFor}`}, while working on: ${step.title}`,
       { state: `That ${pieceOf(step)} was not done; the steps before it are kept.`, next: howToContinue(advice) },
       'try later',
       error,

@@ -163,7 +163,7 @@ function partitionRisks({ table, partitions }: RiskSituation): Risk[] {
     if (bounds === 'DEFAULT')
       return [
         {
-          what: `there is a DEFAULT partition, ${display(partition)} (${showBytes(bytes)}): no partition can be detached concurrently, and adding a partition has to scan it`,
+          what: `there is a DEFAULT partition, ${display(partition)} (${bytes === null ? 'size unknown' : showBytes(bytes)}): no partition can be detached concurrently, and adding a partition has to scan it`,
           fix: 'Move its rows to regular partitions, and drop it.',
         },
       ]

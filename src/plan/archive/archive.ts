@@ -15,7 +15,7 @@ export function planArchive(situation: ArchiveSituation, order: ArchiveOrder): P
   const { server, table, predicate, condition, rows, bytes } = situation
   const objections = archiveObjections(situation, order)
   const base = { goal: goalOf(table.name, order), table: table.name, dependents: [], objections }
-  const notes = [...serverNotes(server), LONG_SNAPSHOT]
+  const notes = [...serverNotes(server), LONG_SNAPSHOT, ...(situation.stored === undefined ? [] : [ON_SEVERAL_NODES])]
   if (objections.length > 0) return { ...base, evidence: [], notes, steps: [] }
   const count = rows === null ? 'an unknown number of rows' : `about ${showCount(rows)} rows`
   const which = predicate === null ? '' : ` where ${predicate.written}`
@@ -54,6 +54,9 @@ function goalOf(table: TableName, { where, to }: ArchiveOrder): string {
 
 export const LONG_SNAPSHOT =
   'one snapshot is held until all rows have been sent: meanwhile VACUUM removes no row versions that it can still see, in no table of this database'
+
+const ON_SEVERAL_NODES =
+  'the nodes of Citus share no snapshot, so there is a receipt only if nobody has written to the table until all rows have been sent, which is found out by its row versions; the coordinator holds the rows in temporary files meanwhile'
 
 /** Abandons an unfinished run: it has changed nothing. */
 export function planAbandonArchive(runId: string, table: TableName): Plan {

@@ -18,6 +18,7 @@ export function archiveObjections(situation: ArchiveSituation, { to }: ArchiveOr
   if (fundamental.length > 0) return fundamental
   return [
     ...conditionObjections(condition),
+    ...(situation.stored?.columnar ?? []).map(columnarObjection),
     ...rightsObjections(situation),
     ...rowObjections(situation),
     ...formatObjections(situation, to),
@@ -50,14 +51,19 @@ const AS_CSV = 'Archive it as CSV: --archive-format csv.'
 function kindObjections({ name, kind, persistence }: TableModel): Objection[] {
   if (kind === 'view' || kind === 'materialized view')
     return [objection('view', `${display(name)} is a ${kind}`, 'Name the underlying table.')]
-  if (kind === 'foreign table')
-    return [
-      objection('foreign-table', `${display(name)} is a foreign table`, 'Archive it in the database that holds it.'),
-    ]
   if (kind !== 'table' && kind !== 'partitioned table')
     return [objection('no-table', `${display(name)} is not a table (${kind})`, 'Name a table.')]
   return when(persistence === 'temporary', () =>
     objection('temporary', `${display(name)} is a temporary table of another session`, 'Name a permanent table.'),
+  )
+}
+
+/** Rows have no versions there, which could tell that nobody has written. */
+export function columnarObjection(name: TableName): Objection {
+  return objection(
+    `citus-columnar:${display(name)}`,
+    `${display(name)} is columnar, and Citus stores it: whether rows were added while they are read cannot be told`,
+    `Archive the other partitions by their names. To archive it, too, when nobody uses the table: select alter_table_set_access_method('${quoted(name).text}', 'heap');`,
   )
 }
 

@@ -30,4 +30,6 @@ export interface ArchiveSituation {
   /** Rows, as the planner believes; null if unknown. */
   readonly rows: number | null
   readonly bytes: number
+  /** Where Citus stores it: which of its partitions are columnar. */
+  readonly stored?: { readonly columnar: readonly TableName[] }
 }

@@ -22,7 +22,6 @@ function kindOfWrong({ name, kind }: TableModel): Objection | undefined {
   if (kind === 'table' || kind === 'partitioned table') return undefined
   const what = `${display(name)} is a ${kind}`
   if (kind === 'view' || kind === 'materialized view') return objection('view', what, 'Pass the underlying table.')
-  if (kind === 'foreign table') return objection('foreign-table', what, 'Purge it in the database that holds it.')
   return objection('no-table', `${display(name)} is not a table (${kind})`, 'Pass a table.')
 }
 
@@ -155,15 +154,8 @@ export function everything(
 }
 
 function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string): Objection[] {
-  const name = display(leaf.name)
+  if (leaf.kind !== 'table') return [foreignLeaf(leaf)]
   return [
-    ...when(leaf.kind !== 'table', () =>
-      objection(
-        `foreign:${name}`,
-        `${name} is a foreign table`,
-        'Purge it in the database that holds it, or exclude it by the condition.',
-      ),
-    ),
     ...storageObjections(leaf),
     ...rightsObjections(leaf, role),
     ...ruleObjections(leaf),
@@ -172,6 +164,15 @@ function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string
       ? []
       : [noOrder(leaf, orderBy)]),
   ]
+}
+
+/** Whatever else could be said of it, concerns its server. */
+function foreignLeaf({ name }: LeafModel): Objection {
+  return objection(
+    `foreign:${display(name)}`,
+    `${display(name)} is a foreign table`,
+    'Purge it in the database that holds it, or exclude it by the condition.',
+  )
 }
 
 /** Row addresses, blocks and sizes have their meaning only in heap tables. */

@@ -69,7 +69,7 @@ function archiveObjection(table: TableName): Objection {
   return objection(
     'citus-archive',
     `the nodes of Citus have no snapshot in common, so what an archive of ${display(table)} holds and what is deleted could differ`,
-    `Write the rows out first, with a condition that selects the same ones later on: \\copy (select * from ${quoted(table).text} where …) to 'rows.csv' csv header; then purge with --no-archive.`,
+    `Archive them first, when nobody writes to them: ebb archive ${shellWord(display(table))} --where …; then purge with --no-archive and the same condition, with times instead of now().`,
   )
 }
 

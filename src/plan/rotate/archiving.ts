@@ -23,7 +23,8 @@ export interface Archives {
 
 /** Watching a partition, and archiving it. */
 export interface Archiving {
-  readonly guard: ShortLockStep
+  /** Null where Citus stores it, and allows no triggers: there its rows are compared before and after (plan/table/fingerprint.ts). */
+  readonly guard: ShortLockStep | null
   readonly archive: ArchiveStep
 }
 
@@ -36,7 +37,7 @@ export function archivingOf(set: PartitionedTable, partition: Detached, archives
   const { oid, name, boundsText, estimatedRows } = partition
   const { to, journalSchema, horizon } = archives
   return {
-    guard: guardStep(partition, journalSchema),
+    guard: set.citus === undefined ? guardStep(partition, journalSchema) : null,
     archive: archiveStep({
       command: COMMAND,
       kind: 'table',
@@ -54,6 +55,11 @@ export function archivingOf(set: PartitionedTable, partition: Detached, archives
       to,
     }),
   }
+}
+
+/** In order. */
+export function archivingSteps({ guard, archive }: Archiving): (ShortLockStep | ArchiveStep)[] {
+  return [...(guard === null ? [] : [guard]), archive]
 }
 
 function folderOf({ name, columns }: PartitionedTable, key: string, bounds: string): string {

@@ -52,14 +52,16 @@ export function planExpiry(
   const { expired, unknown } = expiredPartitions(situation, policy, horizon)
   const old = expired.filter((partition) => !isDone(partition, request.retire))
   const holds = request.accept.includes('hold') ? [] : situation.holds
-  const removable = old.filter((partition) => reasonToLeave(partition, request.retire, holds, policy.kind) === null)
+  const leave = (partition: Partition) =>
+    reasonToLeave(partition, request.retire, holds, policy.kind) ?? unwatchable(partition, request, policy)
+  const removable = old.filter((partition) => leave(partition) === null)
   const candidates = removable.map((partition) => retirement(situation, policy, horizon, partition, request))
   return {
     horizon,
     candidates,
     skipped: [
       ...old.flatMap((partition) => {
-        const reason = reasonToLeave(partition, request.retire, holds, policy.kind)
+        const reason = leave(partition)
         return reason === null ? [] : [{ partition: partition.name, reason }]
       }),
       ...overlapping(set, policy, horizon),
@@ -111,6 +113,13 @@ function reasonToLeave(
   if (method === 'columnar' && partition.kind === 'partitioned')
     return 'it has partitions of its own, and only a table can be stored in columns'
   return reasonInTheWay(partition, method, holds, kind)
+}
+
+/** It would have to be noticed whether somebody writes to it, by a trigger, or by its row versions. */
+function unwatchable({ name, columnar }: Partition, request: RotateRequest, policy: SetPolicy): string | null {
+  const isWatched = request.archive !== null || request.retire === 'move' || graceOf(request, policy) !== null
+  if (!columnar || !isWatched) return null
+  return `it is columnar: whether it is written to while it is archived, moved or kept for a while cannot be told. Make it an ordinary table first, when nobody uses it: select alter_table_set_access_method(${literal(quoted(name).text).text}, 'heap');`
 }
 
 /** What else prevents that a partition is retired. */

@@ -8,6 +8,7 @@ import { showBytes, showDuration } from '../../text/units.ts'
 import { exclusive } from '../language/locks.ts'
 import type { Lock, RewriteStep, ShortLockStep } from '../language/step.ts'
 import * as definitions from '../table/definitions.ts'
+import { fingerprintOf } from '../table/fingerprint.ts'
 import { partsAfter, partsBefore } from '../table/own-parts.ts'
 import { ownersAlone, ownership } from '../table/privileges.ts'
 import { secondsToCount } from './columnar-objections.ts'
@@ -94,7 +95,7 @@ function copyStep(
     cost: `reads ${showBytes(bytes)} twice, and writes a fraction of it`,
     partition: name,
     copied,
-    fingerprint: fingerprintOf(name),
+    fingerprint: fingerprintOf(name, set.citus).text.trim(),
     statements: [
       sql`create table ${quoted(copied)} (like ${quoted(name)} including defaults including generated including constraints including comments) using columnar`
         .text,
@@ -135,15 +136,6 @@ function indexOn(copied: TableName, { constraint, unique, tail }: ParentIndex): 
   return constraint === null
     ? sql`create ${raw(unique ? 'unique ' : '')}index on ${quoted(copied)} ${raw(tail)}`.text
     : sql`alter table ${quoted(copied)} add ${raw(constraint)}`.text
-}
-
-/**
- * Two that are equal mean that nobody has written to it in between, where nobody writes when the second is taken: a row that
- * is inserted or updated has another place and transaction, and one that is deleted is missing.
- */
-function fingerprintOf(name: TableName): string {
-  return sql`select concat(count(*), ' rows, ', coalesce(sum(hashtidextended(ctid, xmin::text::bigint)), 0)) as fingerprint from only ${quoted(name)}`
-    .text
 }
 
 /**

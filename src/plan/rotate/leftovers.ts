@@ -8,11 +8,11 @@ import { isHeld } from './candidates.ts'
 import { goesFrom, showMinute } from './grace.ts'
 import { liesBefore, type Horizon } from './horizon.ts'
 import type { RotateRequest } from './request.ts'
-import { archivingOf, type Archives } from './archiving.ts'
+import { archivingOf, archivingSteps, type Archives } from './archiving.ts'
 import { onCitus } from './on-citus.ts'
 import { refillStep } from './reattach.ts'
 import { dropStep } from './drop.ts'
-import { watchAgain } from './retire.ts'
+import { dropArchived, watchAgain } from './retire.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import type { RotationSituation, RotationStep, Leftover, Skipped, Watching } from './plan.ts'
 
@@ -65,7 +65,7 @@ function watching(begun: BegunRetirement, journalSchema: string): Watching[] {
 
 /** In order. */
 export function leftoverSteps({ archiving, step }: Leftover): RotationStep[] {
-  return archiving === null ? [step] : [archiving.guard, archiving.archive, step]
+  return [...(archiving === null ? [] : archivingSteps(archiving)), step]
 }
 
 function archivesOf({ archive: to }: RotateRequest, journalSchema: string, horizon: Horizon | null): Archives | null {
@@ -86,7 +86,11 @@ function leftover(
     archiving,
     unwritten: grace !== null && archiving === null && !accept.includes('written'),
     step:
-      method === 'truncate' ? refillStep(set, partition, begun.divided) : onCitus(set, dropStep({ name, foreignKeys })),
+      method === 'truncate'
+        ? refillStep(set, partition, begun.divided)
+        : archiving === null
+          ? onCitus(set, dropStep({ name, foreignKeys }))
+          : dropArchived(set, { name, foreignKeys }),
   }
 }
 

@@ -54,11 +54,11 @@ export function citusRetireObjections(set: PartitionedTable, request: RotateRequ
   if (set.citus === undefined) return []
   const what = `partitions of ${display(set.name)}, which Citus stores`
   return [
-    ...when(request.archive !== null, () =>
+    ...when(request.archive !== null && request.retire === 'truncate', () =>
       objection(
         'citus-archive',
-        `${what}, are not archived by a rotation: nothing there notices a write to one that is detached`,
-        'Keep them as tables with --retire detach; select undistribute_table of each makes it an ordinary one on the coordinator, which ebb archive archives; then drop it.',
+        `${what}, are not archived and truncated: attached again, one could be written to unnoticed`,
+        'Omit --retire truncate: archived partitions are dropped, and new ones created ahead.',
       ),
     ),
     ...when(request.retire === 'move', () =>

@@ -10,7 +10,7 @@ import type { Removing } from './moved.ts'
 import type { Moving } from './moving.ts'
 import type { Retire } from './request.ts'
 import { onCitus } from './on-citus.ts'
-import { archivingOf, forgetWrites, watchStep, type Archives } from './archiving.ts'
+import { archivingOf, archivingSteps, forgetWrites, watchStep, type Archives } from './archiving.ts'
 import type { Retirement, RotationStep } from './plan.ts'
 import { refillStep } from './reattach.ts'
 import type { DetachStep, Lock, ShortLockStep } from '../language/step.ts'
@@ -76,13 +76,22 @@ function archiveAndRemove(
   archives: Archives,
 ): Retiring {
   const archiving = archivingOf(set, partition, archives)
-  const last = method === 'drop' ? dropStep(partition) : refillStep(set, partition, partition.kind === 'partitioned')
+  const last =
+    method === 'drop' ? dropArchived(set, partition) : refillStep(set, partition, partition.kind === 'partitioned')
   return {
     ...WITHOUT,
     archiving,
-    steps: [detachStep(set, partition, because), archiving.guard, archiving.archive, last],
+    steps: [detachStep(set, partition, because), ...archivingSteps(archiving), last],
   }
 }
+
+/** On Citus its rows are counted once more under the lock; nobody reads or writes it through the table then. */
+export function dropArchived(set: PartitionedTable, partition: Pick<Partition, 'name' | 'foreignKeys'>): ShortLockStep {
+  return onCitus(set, { ...dropStep(partition), ...(set.citus === undefined ? {} : { workTimeoutMs: COUNTED_MS }) })
+}
+
+/** As long as anybody may wait for a lock at all: limited by that. */
+const COUNTED_MS = 3_600_000
 
 /** Concurrently; PostgreSQL refuses that if there is a default partition, so then under a short lock. */
 function detachStep(set: PartitionedTable, partition: Partition, because: string): RotationStep {

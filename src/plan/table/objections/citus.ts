@@ -16,6 +16,7 @@ const WORKS: Readonly<Record<string, readonly Kind[]>> = {
   mark: ['distributed', 'reference', 'managed local'],
   rotate: ['distributed', 'managed local'],
   view: ['distributed', 'reference', 'managed local'],
+  archive: ['distributed', 'reference', 'managed local'],
 }
 
 /** A shard, or a node that is not the coordinator: for every command. */

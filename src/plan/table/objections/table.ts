@@ -29,7 +29,7 @@ export function kindObjection(table: TableModel): Objection | undefined {
     case 'materialized view':
       return objection('view', `${name} is a ${table.kind}`, 'Pass the underlying table.')
     case 'foreign table':
-      return objection('foreign-table', `${name} is a foreign table`, 'Convert it on the server where its rows are.')
+      return objection('foreign-table', `${name} is a foreign table`, 'Run ebb on the server that has its rows.')
     case 'sequence':
     case 'index':
     case 'composite type':
