@@ -105,7 +105,7 @@ async function linkCold(shell: Shell, database: Database): Promise<void> {
   await once(database.adminUrl, (client) => client.query(`create database ${cold} owner ${role}`))
   await database.admin(`
     create extension postgres_fdw;
-    create server cold foreign data wrapper postgres_fdw options (host '127.0.0.1', port '${new URL(database.url).port}', dbname '${cold}');
+    create server cold foreign data wrapper postgres_fdw options (host '127.0.0.1', port '${new URL(database.url).port}', dbname '${cold}', connect_timeout '10');
     grant usage on foreign server cold to public;
     create user mapping for public server cold options (user '${role}', password_required 'false')`)
   shell.env.COLD_URL = database.url.replace(database.name, cold)

@@ -81,6 +81,7 @@ const MOVABLE = {
   servers: ['cold'],
   usage: true,
   isMapped: true,
+  isBounded: true,
   unmapped: [],
   uniqueIndexes: [],
   constraintTriggers: [],

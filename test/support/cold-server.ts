@@ -26,7 +26,7 @@ export class ColdServer {
     await database.admin(`
       create extension if not exists postgres_fdw;
       create server cold foreign data wrapper postgres_fdw
-        options (host '127.0.0.1', port '${port}', dbname ${literal(database.name).text}${more});
+        options (host '127.0.0.1', port '${port}', dbname ${literal(database.name).text}, connect_timeout '10'${more});
       grant usage on foreign server cold to public;
       create user mapping for public server cold options (user 'postgres', password_required 'false')`)
   }

@@ -9,6 +9,8 @@ export interface MoveFacts {
   readonly wrapper: string | null
   /** The names of those that there are, of postgres_fdw. */
   readonly servers: readonly string[]
+  /** Whether a connection to the server that is not answered is given up, by `connect_timeout`. */
+  readonly isBounded: boolean
   /** Whether this role, and the owner of the table, may make foreign tables there. */
   readonly usage: boolean
   /** Whether this role has a user mapping: it reads through it. */
@@ -35,13 +37,14 @@ export function readMoveFacts(client: ClientBase, table: TableName, server: stri
     with place as (
       select c.oid, c.relowner from pg_class c where c.oid = to_regclass(${quoted(table).text})
     ), server as (
-      select s.oid, w.fdwname from pg_foreign_server s join pg_foreign_data_wrapper w on w.oid = s.srvfdw where s.srvname = ${server}
+      select s.oid, s.srvoptions, w.fdwname from pg_foreign_server s join pg_foreign_data_wrapper w on w.oid = s.srvfdw where s.srvname = ${server}
     ), mapped as (
       select m.umuser from pg_user_mappings m where m.srvid = (select oid from server)
     )
     select (select fdwname::text from server) as wrapper,
       array(select s.srvname::text from pg_foreign_server s join pg_foreign_data_wrapper w on w.oid = s.srvfdw
         where w.fdwname = 'postgres_fdw' order by 1) as servers,
+      exists (select from server s, pg_options_to_table(s.srvoptions) where option_name = 'connect_timeout' and option_value <> '0') as "isBounded",
       coalesce((select has_server_privilege(s.oid, 'usage') from server s), false) as usage,
       exists (select from mapped m join pg_roles r on r.rolname = current_user and m.umuser in (0, r.oid)) as "isMapped",
       array(select r.rolname::text from pg_roles r, place p

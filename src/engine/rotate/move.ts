@@ -84,7 +84,7 @@ async function moveOnce(
   await performOther(retiring, moving.copy, (told) => copyAndCompare(told, one, moving.copy))
 
   const token = await addMoveToken(session, journalSchema, oid)
-  await onServer(destination.server, context.signal, () => claim(one, token))
+  await onServer(destination, context, () => claim(one, token))
   const moved = { server: destination.server, there: name, token, bounds }
   const lock = await perform(retiring, moving.exchange, {
     check: async () => {
@@ -118,8 +118,8 @@ async function claim(one: Move, token: string): Promise<void> {
 /** When it returns, the table there has exactly the rows of the partition. */
 async function copyAndCompare(context: TableContext, one: Move, step: MoveStep): Promise<void> {
   const { leaf, destination, tokens } = one
-  const { server, session } = destination
-  const concerning = <T>(work: () => Promise<T>) => onServer(server, context.signal, work)
+  const { session } = destination
+  const concerning = <T>(work: () => Promise<T>) => onServer(destination, context, work)
   const found = await concerning(() => readThere(session, leaf.name))
   if (found !== undefined) {
     if (!isMarked(found, tokens)) throw notOurs(one)

@@ -33,7 +33,7 @@ export async function removeMoved(
   const [release] = steps
   if (release?.kind !== 'short lock') throw new Error('a moved partition is removed here first')
   await stillAsPlanned(retiring, partition)
-  await onServer(destination.server, context.signal, async () => {
+  await onServer(destination, context, async () => {
     const found = await readThere(destination.session, removing.moved.there)
     if (found !== undefined) await assertRemovable(destination, removing, found)
   })
@@ -70,8 +70,8 @@ function leavingOf({ moved: { there, bounds } }: Removing): Leaving {
   return { oid: '0', name: there, boundsText: bounds, bytes: 0, estimatedRows: null, range: null }
 }
 
-function dropMarked({ signal }: TableContext, destination: Destination, removing: Removing): Promise<void> {
-  const { session, server } = destination
+function dropMarked(context: TableContext, destination: Destination, removing: Removing): Promise<void> {
+  const { session } = destination
   const work = () =>
     inTransaction(session, { local: ['synchronous_commit = on'] }, async () => {
       const found = await lockThere(session, removing.moved.there, 'access exclusive')
@@ -79,7 +79,7 @@ function dropMarked({ signal }: TableContext, destination: Destination, removing
       await assertRemovable(destination, removing, found)
       for (const statement of removing.drop.statements) await session.query(statement)
     })
-  return onServer(server, signal, work, RELEASED)
+  return onServer(destination, context, work, RELEASED)
 }
 
 /** @throws {EbbError} if it is not ours, or has rows that are to be kept */

@@ -32,6 +32,7 @@ export function moveObjections(set: PartitionedTable, server: string, facts: Mov
           .text,
       ),
     ),
+    ...when(!facts.isBounded, () => noTimeout(server)),
     ...when(facts.isMapped && facts.unmapped.length > 0, () => unmapped(set, server, facts.unmapped)),
   ]
 }
@@ -82,6 +83,17 @@ function foreignKeys(set: PartitionedTable): Objection {
     `${display(set.name)} has foreign keys onto ${set.references.map(display).join(', ')}, and PostgreSQL allows none of a foreign partition`,
     'Drop them, or make them keys of each partition: those are dropped when it is moved.',
   )
+}
+
+/** PostgreSQL 15 cannot even be told to stop waiting. */
+function noTimeout(server: string): Objection {
+  return {
+    code: 'move-timeout',
+    what: `the foreign server ${server} has no connect_timeout: while it does not answer, each query that needs it waits for minutes, or for ever, and up to PostgreSQL 15 cannot be cancelled`,
+    fix: sql`As its owner: alter server ${ident(server)} options (add connect_timeout '5', add tcp_user_timeout '30000'); or, if it always answers: --accept move-timeout`
+      .text,
+    acceptable: true,
+  }
 }
 
 /** Their queries would fail as soon as they reach the moved rows, so this is said before. */
