@@ -73,13 +73,13 @@ export async function beginRetirement(session: ClientBase, schema: string, entry
 }
 
 /**
- * The tokens of a move that has begun, by which a copy of the partition is known to be ours; the last one is for the next
- * copy.
+ * The tokens of a move to a server that has begun, by which a copy of the partition is known to be ours; the last one is for
+ * the next copy.
  */
-export async function moveTokens(session: ClientBase, schema: string, oid: string): Promise<string[]> {
+export async function moveTokens(session: ClientBase, schema: string, oid: string, server: string): Promise<string[]> {
   const { tokens } = await readOne<{ tokens: string }>(
     session,
-    sql`update ${at(schema, 'retirement')} set token = coalesce(token, gen_random_uuid()::text) where partition_oid = ${oid} returning token as tokens`,
+    sql`update ${at(schema, 'retirement')} set token = coalesce(token, gen_random_uuid()::text), server = ${server} where partition_oid = ${oid} returning token as tokens`,
   )
   return tokens.split(' ')
 }
@@ -194,6 +194,7 @@ async function readBegun(session: ClientBase, schema: string, condition: Sql): P
       r.method = 'columnar' and to_jsonb(r) ->> 'detached_at' is not null as replaced,
       (select json_build_object('oid', o.oid::text, 'name', json_build_object('schema', q.nspname, 'name', o.relname)) from pg_class o join pg_namespace q on q.oid = o.relnamespace
         where o.oid = (to_jsonb(r) ->> 'copy_oid')::oid and not o.relispartition) as copy,
+      case when to_jsonb(r) ->> 'token' is not null then json_build_object('server', to_jsonb(r) ->> 'server', 'tokens', string_to_array(to_jsonb(r) ->> 'token', ' ')) end as sent,
       ${written} as written, coalesce(p.relkind = 'p', false) as divided,
       exists (select from pg_constraint k where k.conrelid = p.oid and k.contype = 'c' and k.convalidated
         and pg_get_constraintdef(k.oid) = to_jsonb(r) ->> 'bounds_check') as "provesBounds",

@@ -3,7 +3,8 @@ import type { SetReport } from '../../src/engine/commands/rotate.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
 import { coldServer } from '../support/cold-server.ts'
-import { test } from '../support/database.ts'
+import { test, type Database } from '../support/database.ts'
+import type { Event } from '../../src/events.ts'
 import {
   ASKED,
   cutAt,
@@ -17,9 +18,17 @@ import {
   rowsOf,
   tablesThere,
 } from './move-support.ts'
-import { leafOf, month, planOf } from './rotate-support.ts'
+import { leafOf, month, planOf, rotateOne } from './rotate-support.ts'
 
 const cold = coldServer()
+
+/** Rotates, without a move, and returns what was noted of copies. */
+async function rotateTold(database: Database, asked: Parameters<typeof rotateOne>[2]): Promise<string[]> {
+  const events: Event[] = []
+  const observer = (event: Event) => void events.push(event)
+  expect((await rotateOne(database, database.table('events'), asked, { observer })).failed).toEqual([])
+  return events.flatMap((event) => (event.type === 'note' && event.text.includes('copy') ? [event.text] : []))
+}
 
 /** The statements after which there is something else than before, and some in the midst of a transaction; in their order. */
 const POINTS = [
@@ -66,6 +75,29 @@ describe('wherever a move is killed', () => {
     }
     expect((await moving(cold, database, table)).failed).toEqual([])
     await expectMoved(database, table, before)
+  })
+
+  test.for([
+    ['stays here for longer', (database: Database) => rotateTold(database, { keep: '12 months' })],
+    ['is dropped instead', (database: Database) => rotateTold(database, { keep: '2 months' })],
+    [
+      'is gone',
+      async (database: Database) => {
+        await database.admin(sql`drop table ${quoted(leafOf(database, database.table('events'), -3))}`)
+        return rotateTold(database, { keep: '2 months' })
+      },
+    ],
+  ] as const)('and the partition then %s: it is said where a copy is left', async ([, rotating], { database }) => {
+    await cold.link(database)
+    const table = await keyless(database, -3)
+    const work = () => moving(cold, database, table).catch(() => {})
+    expect(await cutAt(/set token = concat_ws/, ofDatabase(database), work)).toBe(true)
+    const notes = await rotating(database)
+    expect(notes).toEqual([expect.stringMatching(/is given up; a copy may be left on cold, .*: moved, \S+'/) as string])
+    const [, drop = ''] = /: (drop table .*;)$/.exec(notes[0] ?? '') ?? []
+    await cold.query(database, drop)
+    expect(await tablesThere(cold, database)).toEqual({})
+    expect(await rotateTold(database, { keep: '12 months' })).toEqual([])
   })
 
   test.for([

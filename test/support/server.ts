@@ -65,17 +65,24 @@ function preloaded({ folder }: Binaries): Record<string, string> {
   return isThere ? { shared_preload_libraries: 'pg_stat_statements' } : {}
 }
 
+/** What the server of an image loads at its start. Citus wants to be the first. */
+export function librariesOf(image: string): string[] {
+  return [...['citus', 'timescaledb'].filter((library) => image.includes(library)), 'pg_stat_statements']
+}
+
 async function inDocker(): Promise<TestServer> {
   const { PostgreSqlContainer } = await import('@testcontainers/postgresql')
   const image = process.env.EBB_TEST_PG_IMAGE ?? 'postgres:17-alpine'
-  const settings = { ...SETTINGS, shared_preload_libraries: 'pg_stat_statements' }
+  const settings = { ...SETTINGS, shared_preload_libraries: librariesOf(image).join(', ') }
   const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   const container: StartedPostgreSqlContainer = await new PostgreSqlContainer(image)
     .withUsername('postgres')
     .withCommand(['postgres', ...options])
     .start()
+  const url = container.getConnectionUri()
+  if (image.includes('timescaledb')) process.env.EBB_TEST_TIMESCALE_URL ??= url
   return {
-    url: container.getConnectionUri(),
+    url,
     origin: `docker, ${image}`,
     remove: async () => void (await container.stop()),
   }

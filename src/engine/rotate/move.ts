@@ -73,7 +73,7 @@ async function moveOnce(
   const { oid, name, boundsText: bounds, bytes, estimatedRows } = partition
   const entry = { oid, table: set.name, partition: name, method, bounds, bytes, estimatedRows, grace: null }
   await beginRetirement(session, journalSchema, entry)
-  const tokens = await moveTokens(session, journalSchema, oid)
+  const tokens = await moveTokens(session, journalSchema, oid, destination.server)
   await perform(retiring, moving.guard, { alongside: () => [] })
   // Before the copy: whatever changes from here on gives another seal, or leaves a mark.
   const seal = await readSeal(session, journalSchema, oid)

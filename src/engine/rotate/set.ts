@@ -9,7 +9,8 @@ import { planRotation } from '../../plan/rotate/rotate.ts'
 import { unguardStep } from '../../plan/rotate/moving.ts'
 import type { RotationPlan } from '../../plan/rotate/plan.ts'
 import { onlySaved } from '../../plan/rotate/saved.ts'
-import { display, type TableName } from '../../sql/names.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
+import { literal } from '../../sql/sql.ts'
 import { LOCK_LIMITS, type LockLimits } from '../locks/short-locks.ts'
 import type { EngineOptions } from '../options.ts'
 import { notAsSaved } from '../saved-plan.ts'
@@ -24,6 +25,7 @@ import type { TableContext } from '../table-context.ts'
 import { note, stopped, trying, type Draft, type SetReport } from './report.ts'
 import { createAll, readmit } from './create.ts'
 import { retireAll } from './retire-all.ts'
+import { markOf } from './table-there.ts'
 import { settleRewritten } from './rewrite.ts'
 
 /** How long an interrupted detach may delay new partitions. */
@@ -167,8 +169,19 @@ async function settleBegun(
         from: null,
         to: null,
       })
+    if (method === 'move') tellCopy(context, entry)
     await endRetirement(context.session, context.journalSchema, oid)
   }
+}
+
+/** Nothing asks for it any more. Only a person can tell that nobody else does. */
+function tellCopy({ observer }: TableContext, { partition, sent }: BegunRetirement): void {
+  if (sent == null) return
+  const marks = sent.tokens.map((token) => literal(markOf(token)).text).join(' or ')
+  observer({
+    type: 'note',
+    text: `the move of ${display(partition)} is given up; a copy may be left on ${sent.server ?? 'the other server'}, where nothing reads it. To remove it, there, if its comment is ${marks}: drop table ${quoted(partition).text};`,
+  })
 }
 
 /** Whether it is to be moved, now or when what withholds it is resolved. */
@@ -183,13 +196,14 @@ function isStillMoved({ horizon, retire, withheld }: RotationPlan, oid: string):
  */
 async function noLongerMoved(
   context: TableContext,
-  { called }: BegunRetirement,
+  begun: BegunRetirement,
   lockLimits: LockLimits,
   done: Draft,
 ): Promise<void> {
-  const step = unguardStep(called)
+  const step = unguardStep(begun.called)
   await trying(context, done, step.title, async () => {
     note(done, await perform({ context, lockLimits, steps: [step] }, step, { alongside: () => [] }))
+    tellCopy(context, begun)
   })
 }
 

@@ -30,6 +30,8 @@ export interface BegunRetirement extends RetirementEntry {
   readonly replaced: boolean
   /** The table that it was being copied into, which has replaced nothing; null where there is none. */
   readonly copy: { readonly oid: string; readonly name: TableName } | null
+  /** The server that a copy of it may be on, known by one of these tokens in its comment; null where it was not to be moved. */
+  readonly sent?: { readonly server: string | null; readonly tokens: readonly string[] } | null
   /** As far as known. */
   readonly detachedAt: Date
   /** Whether writes to it are noticed. */
