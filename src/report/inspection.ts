@@ -65,7 +65,7 @@ function describeShards({ table, partitions, citus }: Inspection): string[] {
 }
 
 function describeSize(inspection: Inspection): string[] {
-  const { table, activity, partitions, citus } = inspection
+  const { server, table, activity, partitions, citus } = inspection
   if (citus !== null) return describeShards(inspection)
   if (table.kind !== 'table' && table.kind !== 'partitioned table') return []
   const { heap, indexes, toast } = table.size
@@ -73,9 +73,12 @@ function describeSize(inspection: Inspection): string[] {
   const parts =
     table.kind === 'table' ? ` (rows ${showBytes(heap)}, indexes ${showBytes(indexes)}, TOAST ${showBytes(toast)})` : ''
   const rows = table.estimatedRows === null ? NOT_ANALYZED : `about ${showCount(table.estimatedRows)}`
+  const size: [string, string] = ['size', `${showBytes(total)}${parts}`]
+  // Writes, dead rows and maintenance are counted on the primary only.
+  if (server.inRecovery) return columns([size, ['rows', rows], ['written', 'not known on a replica']])
   const { inserted, updated, deleted, deadRows, analyzedAt, vacuumedAt } = activity
   return columns([
-    ['size', `${showBytes(total)}${parts}`],
+    size,
     ['rows', `${rows}; ${showCount(deadRows)} dead`],
     [
       'written',
