@@ -10,7 +10,10 @@ import { rotate } from '../../src/library/rotate.ts'
 import { split } from '../../src/library/split.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
+import { rollback } from '../../src/engine/runs/runs.ts'
+import { partition as convert } from '../support/commands.ts'
 import { test } from '../support/database.ts'
+import { monthly, quietly, written } from '../support/tool.ts'
 import { monthlyEvents } from './rotate-support.ts'
 
 // What is said of foreign tables, and of partitions that are: one thing, before anything else, and without asking their
@@ -73,4 +76,23 @@ test('a foreign table, and a partition that is one, are refused by one sentence,
   await database.admin(`alter server cold options (set use_remote_estimate 'false')`)
   const reaching = await purge(target, { table, where, noArchive: true })
   expect(reaching.objections.map(({ code }) => code)).toEqual([expect.stringMatching(/^foreign:/)])
+})
+
+test('a conversion is not rolled back to a foreign table that has taken the place of its rows', async ({
+  database,
+}) => {
+  const [table, history] = [database.table('log'), database.table('log_history')]
+  const owner = await database.session('owner')
+  await owner.query(sql`create table ${quoted(table)} (at timestamptz not null)`)
+  await owner.query(sql`insert into ${quoted(table)} select now() - n * interval '1 day' from generate_series(1, 50) n`)
+  const { runId } = await convert(database.url, written(table), monthly({ by: 'at' }), quietly())
+  const { rows } = await owner.query<{ bounds: string }>(
+    sql`select pg_get_expr(relpartbound, oid) as bounds from pg_class where oid = ${quoted(history).text}::regclass`,
+  )
+  await database.admin(`
+    create extension if not exists postgres_fdw;
+    create server cold foreign data wrapper postgres_fdw options (host '127.0.0.1', port '1');
+    drop table ${quoted(history).text};
+    create foreign table ${quoted(history).text} partition of ${quoted(table).text} ${rows[0]!.bounds} server cold`)
+  await expect(rollback(database.url, { runId }, quietly())).rejects.toThrow(/is no partition of .* any more/)
 })

@@ -18,7 +18,8 @@ import { writtenColumns } from '../../plan/table/shadow.ts'
 import { besideCondition, rangeCondition } from '../../plan/split/bound.ts'
 import type { SplitSummary } from '../../plan/split/exchange.ts'
 import type { Facts, SwapStep } from '../../plan/language/step.ts'
-import { sameName } from '../../sql/names.ts'
+import { readForeignTable } from '../../catalog/foreign-table.ts'
+import { sameName, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { readGaps } from '../copy/captured.ts'
 import type { Planning } from '../command.ts'
@@ -36,19 +37,30 @@ export async function readConversionRollback(
   const children = await readChildren(session, run.table)
   const others: OtherPartition[] = []
   for (const name of children.filter((child) => !sameName(child, conversion.history)))
-    others.push({ name, empty: await isEmpty(session, name) })
+    others.push({ name, empty: (await readForeignTable(session, name)) === null && (await isEmpty(session, name)) })
   const situation = {
     runId: run.id,
     conversion,
     converted: factsToday(conversion.original, after),
     current,
-    historyAttached: others.length < children.length,
+    historyAttached: others.length < children.length && (await isHeap(session, conversion.history)),
     others,
     removed: await removedSince(session, options.journalSchema, run),
     taken: await readTakenNames(session, run.table.schema),
     server,
   }
   return { back: 'conversion', situation }
+}
+
+/** Whether it is a table as the one that was converted: another may have its name, a foreign one or one in columns. */
+async function isHeap(session: Session, { schema, name }: TableName): Promise<boolean> {
+  const rows = await readAll(
+    session,
+    sql`
+    select from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_am m on m.oid = c.relam
+    where n.nspname = ${schema} and c.relname = ${name} and c.relkind = 'r' and m.amname = 'heap'`,
+  )
+  return rows.length > 0
 }
 
 /** What a rollback to the retired table depends on. */

@@ -150,7 +150,7 @@ function notArchived(count: number): Objection {
   return objection(
     'archive',
     `${plural(count)} on the other server would be lost with --keep-moved, and what was moved is not archived`,
-    'Pass --no-archive if the rows may be removed without an archive; or omit --keep-moved, and they stay there.',
+    'Pass --no-archive if the rows may be removed without an archive, or once they have one: ebb archive, with --url, on that server. Or omit --keep-moved, and they stay there.',
   )
 }
 
