@@ -8,6 +8,7 @@ import { PARQUET } from '../../src/archive/content/parquet/parquet.ts'
 import { NotExactError } from '../../src/archive/content/not-exact.ts'
 import { readObject } from '../../src/archive/content/read-object.ts'
 import { writeObjects, type Written } from '../../src/archive/content/write-objects.ts'
+import { fileColumns } from '../../src/plan/archive/parquet/statements.ts'
 import type { Encoding } from '../../src/plan/archive/receipt.ts'
 import { cut, sha256 } from '../support/archive-objects.ts'
 import { MemoryStore } from '../support/memory-store.ts'
@@ -77,6 +78,14 @@ test('files of rows that a killed process has left are removed a day later', asy
   await PARQUET.load()
   expect(readdirSync(temporary).sort()).toEqual(['another', 'ebb-parquet-recent'])
   for (const name of readdirSync(temporary)) rmSync(join(temporary, name), { recursive: true })
+})
+
+test('arrays are lists, but text in a table of very many columns, where lists would take too much memory', () => {
+  const arrays = (count: number) =>
+    Array.from({ length: count }, (_, n) => ({ name: `c${n}`, type: n === 0 ? 'integer' : 'text[]' }))
+  const storedAs = (count: number) => fileColumns(arrays(count), {}, []).map(({ stored }) => stored.name)
+  expect(new Set(storedAs(400))).toEqual(new Set(['INTEGER', 'VARCHAR[]']))
+  expect(new Set(storedAs(401))).toEqual(new Set(['INTEGER', 'VARCHAR']))
 })
 
 describe('an object of Parquet', () => {

@@ -13,16 +13,20 @@ export interface FileColumn {
   readonly stored: ParquetType
 }
 
+/** In a table of more columns arrays are stored as text: DuckDB needs several times the memory for lists. */
+const MOST_COLUMNS_WITH_LISTS = 400
+
 /** How columns are stored; those in `asText` have values that their type does not hold. */
 export function fileColumns(
   columns: readonly { readonly name: string; readonly type: string }[],
   settings: Readonly<Record<string, string>>,
   asText: readonly string[],
 ): readonly FileColumn[] {
+  const many = columns.length > MOST_COLUMNS_WITH_LISTS
   return columns.map(({ name, type }) => ({
     name,
     type,
-    stored: asText.includes(name) ? TEXT : typeFor(type, settings),
+    stored: asText.includes(name) || (many && type.endsWith('[]')) ? TEXT : typeFor(type, settings),
   }))
 }
 
