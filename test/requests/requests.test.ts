@@ -39,7 +39,11 @@ vi.mock('../../src/engine/runs/runs.ts', async (actual) => ({
   planRollbackOf: ask('rollback'),
   planRetireOf: ask('retire'),
 }))
-vi.mock('../../src/engine/runs/status.ts', async (actual) => ({ ...(await actual()), status: ask('status') }))
+vi.mock('../../src/engine/runs/status.ts', async (actual) => ({
+  ...(await actual()),
+  status: ask('status'),
+  statusWithRetired: ask('status'),
+}))
 vi.mock('../../src/engine/purge/marked.ts', () => ({
   readMarkedCondition: async (...[, table, marked]: unknown[]) => JSON.stringify([table, marked]),
 }))
