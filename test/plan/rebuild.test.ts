@@ -355,7 +355,13 @@ describe('objections', () => {
     ['an exclusion', { constraints: [key.constraint, constraint('c', 'exclusion', 'EXCLUDE (at WITH =)')] }],
     [
       'an unproven check',
-      { constraints: [key.constraint, constraint('c', 'check', 'CHECK (true) NOT VALID', { validated: false })] },
+      {
+        constraints: [
+          key.constraint,
+          constraint('c', 'check', 'CHECK (true) NOT VALID', { validated: false }),
+          constraint('d', 'check', 'CHECK (true) NOT ENFORCED', { validated: false }),
+        ],
+      },
     ],
     ['a reference to itself', { constraints: [key.constraint, foreignKey('c', 'id', named('events'))] }],
     ['transition tables by row', { triggers: [trigger('t', { transitionTables: true })] }],

@@ -115,6 +115,7 @@ function rebuildObjections(
     'unlogged',
     'exclusion:',
     'not-valid:',
+    'not-enforced:',
     'no-inherit:',
     'transition-tables:',
     'publication:',
