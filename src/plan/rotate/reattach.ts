@@ -57,7 +57,9 @@ export function attachStep(
     key: `attach:${display(name)}`,
     title: `attach ${display(name)} again`,
     because,
-    cost: 'milliseconds: its bounds are proven',
+    cost: set.excludes
+      ? 'its bounds are proven; an index by which rows exclude each other is built over it, while it is locked'
+      : 'milliseconds: its bounds are proven',
     quiet: name,
     ...locksToAttach(set, name),
     statements: [
