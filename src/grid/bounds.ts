@@ -1,8 +1,9 @@
-import { Temporal } from 'temporal-polyfill'
+import type { Temporal } from 'temporal-polyfill'
 import { floorDivide } from './arithmetic.ts'
 import { durationOf, refuseHoursOfDates } from './duration.ts'
 import type { Interval, Unit } from './interval.ts'
 import { calendarZone, isTimeKind, type KeyKind, type Position, type TimeKind } from './key-kind.ts'
+import { temporal } from './temporal.ts'
 import { calendarAt, startOfDay } from './timezone.ts'
 
 // Where bounds fall. Every grid is anchored in one fixed place, so that it is
@@ -102,10 +103,11 @@ function evenLine(width: bigint): Line {
 }
 
 function calendarLine(count: number, unit: CalendarUnit, zone: string): Line {
-  const { anchor, passed } = CALENDARS[unit]
+  const { origin, passed } = CALENDARS[unit]
+  const anchor = temporal().PlainDate.from(origin)
   return {
     bound: (index) => startOfDay(anchor.add(durationOf({ count: count * Number(index), unit })), zone),
-    guess: (position) => floorDivide(BigInt(passed(calendarAt(position, zone).toPlainDate())), BigInt(count)),
+    guess: (position) => floorDivide(BigInt(passed(calendarAt(position, zone).toPlainDate(), anchor)), BigInt(count)),
   }
 }
 
@@ -113,18 +115,16 @@ type CalendarUnit = Exclude<Unit, 'hour'>
 
 /** The origin of a unit, and the number of units before a day. */
 interface Calendar {
-  readonly anchor: Temporal.PlainDate
-  readonly passed: (date: Temporal.PlainDate) => number
+  readonly origin: string
+  readonly passed: (date: Temporal.PlainDate, origin: Temporal.PlainDate) => number
 }
 
-const EPOCH_DAY = Temporal.PlainDate.from('1970-01-01')
-const EPOCH_MONDAY = Temporal.PlainDate.from('1970-01-05')
-const YEAR_ZERO = Temporal.PlainDate.from('0000-01-01')
+const YEAR_ZERO = '0000-01-01'
 
 const CALENDARS: Readonly<Record<CalendarUnit, Calendar>> = {
-  day: { anchor: EPOCH_DAY, passed: (date) => EPOCH_DAY.until(date).days },
-  week: { anchor: EPOCH_MONDAY, passed: (date) => Math.floor(EPOCH_MONDAY.until(date).days / 7) },
-  month: { anchor: YEAR_ZERO, passed: (date) => date.year * 12 + date.month - 1 },
-  quarter: { anchor: YEAR_ZERO, passed: (date) => date.year * 4 + Math.floor((date.month - 1) / 3) },
-  year: { anchor: YEAR_ZERO, passed: (date) => date.year },
+  day: { origin: '1970-01-01', passed: (date, origin) => origin.until(date).days },
+  week: { origin: '1970-01-05', passed: (date, monday) => Math.floor(monday.until(date).days / 7) },
+  month: { origin: YEAR_ZERO, passed: (date) => date.year * 12 + date.month - 1 },
+  quarter: { origin: YEAR_ZERO, passed: (date) => date.year * 4 + Math.floor((date.month - 1) / 3) },
+  year: { origin: YEAR_ZERO, passed: (date) => date.year },
 }

@@ -1,4 +1,3 @@
-import { Temporal } from 'temporal-polyfill'
 import { EPOCHS, isWallClock, type EpochKind, type KeyKind, type Position } from './key-kind.ts'
 import { calendarAt, instantOf } from './timezone.ts'
 import { midnightBefore } from './wall-clock.ts'
@@ -41,8 +40,8 @@ export function epochUnitOf(value: bigint): EpochKind | null {
   return kinds.find((kind) => isRecent((value * EPOCHS[kind].micros) / EPOCHS[kind].ticks)) ?? null
 }
 
-const RECENT_FROM = instantOf(Temporal.Instant.from('2001-01-01T00:00Z'))
-const RECENT_TO = instantOf(Temporal.Instant.from('2100-01-01T00:00Z'))
+const RECENT_FROM = BigInt(Date.UTC(2001)) * 1000n
+const RECENT_TO = BigInt(Date.UTC(2100)) * 1000n
 
 function isRecent(instant: bigint): boolean {
   return instant >= RECENT_FROM && instant < RECENT_TO

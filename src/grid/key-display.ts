@@ -1,4 +1,4 @@
-import { Temporal } from 'temporal-polyfill'
+import type { Temporal } from 'temporal-polyfill'
 import { calendarZone, isTimeKind, type KeyKind, type Position } from './key-kind.ts'
 import { calendarAt } from './timezone.ts'
 

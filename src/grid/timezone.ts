@@ -1,6 +1,7 @@
-import { Temporal } from 'temporal-polyfill'
+import type { Temporal } from 'temporal-polyfill'
 import { UsageError } from '../errors.ts'
 import { floorDivide } from './arithmetic.ts'
+import { temporal } from './temporal.ts'
 
 // Converts between microseconds, as PostgreSQL stores them, and the calendar of a time zone. The rules of the zones
 // come with Node (ICU); bounds are written with their offset, so a server with other rules reads the same instants.
@@ -26,7 +27,9 @@ export function validateTimezone(name: string): void {
 
 /** The local date and time in the zone at an instant, in microseconds since the epoch. */
 export function calendarAt(instant: bigint, timezone: string): Temporal.ZonedDateTime {
-  return Temporal.Instant.fromEpochNanoseconds(instant * NANOSECONDS).toZonedDateTimeISO(timezone)
+  return temporal()
+    .Instant.fromEpochNanoseconds(instant * NANOSECONDS)
+    .toZonedDateTimeISO(timezone)
 }
 
 /** Microseconds since the epoch. */

@@ -1,5 +1,5 @@
-import { Temporal } from 'temporal-polyfill'
 import { floorDivide } from './arithmetic.ts'
+import { temporal } from './temporal.ts'
 import { instantOf } from './timezone.ts'
 
 // Times as PostgreSQL writes them with DateStyle ISO: `2026-12-01 00:00:00.5`.
@@ -9,12 +9,12 @@ const DATE_AND_TIME = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d{1,6})?)$/
 const MICROS_PER_DAY = 86_400_000_000n
 
 /** The years of four digits; PostgreSQL supports 4713 BC to 294276. */
-const FIRST = instantOf(Temporal.Instant.from('0001-01-01T00:00Z'))
-const END = instantOf(Temporal.Instant.from('9999-12-31T23:59:59.999999Z'))
+const FIRST = BigInt(Date.parse('0001-01-01T00:00Z')) * 1000n
+const END = BigInt(Date.parse('+010000-01-01T00:00Z')) * 1000n
 
 /** Whether a position, in microseconds, is in the years 1 to 9999. */
 export function isOnCalendar(position: bigint): boolean {
-  return position >= FIRST && position <= END
+  return position >= FIRST && position < END
 }
 
 export function midnightBefore(position: bigint): bigint {
@@ -30,7 +30,7 @@ export function readWallClock(text: string): bigint | null {
   const [, date, time] = DATE_AND_TIME.exec(text) ?? []
   if (date === undefined) return null
   try {
-    return instantOf(Temporal.Instant.from(`${date}T${time}Z`))
+    return instantOf(temporal().Instant.from(`${date}T${time}Z`))
   } catch (error) {
     if (error instanceof RangeError) return null
     throw error
@@ -39,7 +39,8 @@ export function readWallClock(text: string): bigint | null {
 
 /** The inverse of `readWallClock`, without trailing zeros in the fraction. */
 export function writeWallClock(position: bigint): string {
-  return Temporal.Instant.fromEpochNanoseconds(position * 1000n)
+  return temporal()
+    .Instant.fromEpochNanoseconds(position * 1000n)
     .toString()
     .replace('T', ' ')
     .slice(0, -1)
