@@ -6,6 +6,7 @@ import { cascadeObjections } from '../../src/plan/references/cascade-objections.
 import { planCascade, type Cascade, type CascadeRequest } from '../../src/plan/references/cascade.ts'
 import { dependentsOf } from '../../src/plan/references/dependents.ts'
 import { describeReferences } from '../../src/plan/references/cascade-text.ts'
+import type { LookUpCost } from '../../src/plan/references/look-up-cost.ts'
 import { graphOf, graphTable, graphWith, named, reference } from './cascade-support.ts'
 
 const ALONG: CascadeRequest = { cascade: true, protect: [] }
@@ -145,6 +146,14 @@ describe('objections', () => {
     )
     expect(objection?.what).toMatch(/costs more than 2 s .* at least 4 min for about/)
     expect(objection?.fix).toMatch(/on each partition/)
+  })
+
+  test('what a few rows cost is not reported, unless that is not known', () => {
+    const cascade = planCascade(graphWith([reference('b → a', { indexed: false })]), ALONG)
+    const cost = { name: 'b_a_fkey', from: 'b', milliseconds: 5, atLeast: false }
+    const reported = (one: LookUpCost, rows: number | null) => costObjections(cascade, [one], rows).length
+    expect([reported(cost, 20), reported(cost, 21), reported(cost, null)]).toEqual([0, 1, 1])
+    expect(reported({ ...cost, atLeast: true }, 20)).toBe(1)
   })
 })
 

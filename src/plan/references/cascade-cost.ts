@@ -9,6 +9,9 @@ import { shellWord } from '../../text/shell-word.ts'
 import type { Objection } from '../language/step.ts'
 import { NOT_ANALYZED, showAbout, showDuration } from '../../text/units.ts'
 
+/** Look-ups of a whole purge that take no longer are not worth a question, however long each takes. */
+const TOLERATED_MS = 100
+
 /**
  * Foreign keys that make each deleted row expensive, without those that will have an index.
  *
@@ -18,8 +21,13 @@ export function costObjections(cascade: Cascade, costs: readonly LookUpCost[], r
   const going = rows === null ? null : estimateGoing(cascade, rows)
   return cascade.walked.flatMap((one) => {
     const cost = slowLookUp(one, costs)
-    return cost === undefined ? [] : [objection(one, cost, going?.get(one.to.oid) ?? rows)]
+    const deleted = going?.get(one.to.oid) ?? rows
+    return cost === undefined || isTolerated(cost, deleted) ? [] : [objection(one, cost, deleted)]
   })
+}
+
+function isTolerated({ milliseconds, atLeast }: LookUpCost, rows: number | null): boolean {
+  return !atLeast && rows !== null && milliseconds * rows <= TOLERATED_MS
 }
 
 /** The total time of a purge's look-ups, in seconds. A lower bound where a measurement timed out. */
