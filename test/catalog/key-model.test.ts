@@ -5,7 +5,7 @@ import type { TableModel } from '../../src/catalog/table/table-model.ts'
 import { withSession, type Session } from '../../src/db/session.ts'
 import { inSnapshot } from '../../src/db/transaction.ts'
 import { quoted } from '../../src/sql/names.ts'
-import { sql, type Sql } from '../../src/sql/sql.ts'
+import { raw, sql, type Sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 
 test('the greatest id is the greatest number, not the last text', async ({ database }) => {
@@ -47,6 +47,16 @@ test('samples are in id order, each with its time', async ({ database }) => {
 
   expect(samples).toHaveLength(25)
   expect(samples.at(0)).toEqual({ id: '1', at: '1000000' })
+  expect(samples.at(-1)).toEqual({ id: '1000', at: '1000000000' })
+})
+
+test('samples are the same whatever other columns are called', async ({ database }) => {
+  const names = ['n', 's', 't', 'e', 'p', 'low', 'high', 'place', 'ends']
+  const others = sql`id bigint primary key, at timestamptz not null, ${raw(names.map((name) => `${name} int default 3`).join())}`
+  const values = sql`select n, to_timestamp(n) from generate_series(1, 1000) n`
+  const samples = await withTable(database, [others], values, (session, table) => sampleIds(session, table, 'id', 'at'))
+
+  expect(samples).toHaveLength(25)
   expect(samples.at(-1)).toEqual({ id: '1000', at: '1000000000' })
 })
 

@@ -166,6 +166,26 @@ test('REPACK (CONCURRENTLY) of another table does not delay a swap', async ({ da
   await repacked
 })
 
+test('what keeps deleted rows for subscriptions is no standby, and delays no swap', async ({
+  database,
+  ownServer,
+  skip,
+}) => {
+  if (database.version < 190_000) skip('19 has it first')
+  const own = (await ownServer()).database
+  const { table, app } = await numbers(own)
+  // A publisher that never answers: what it has not confirmed is kept as from this moment.
+  await own.admin(
+    `create subscription far connection 'host=192.0.2.1' publication far with (connect = false, retain_dead_tuples = true)`,
+  )
+  const keeps = async () => (await app.query('select from pg_replication_slots where xmin is not null')).rowCount === 1
+  await until(keeps)
+
+  await writeSome(app, table)
+  await new Rebuilding(own, table, {}, { ...USUAL, lockLimits: { ...LOCK_LIMITS, deadlineMs: 3_000 } }).end()
+  expect(await keeps()).toBe(true)
+})
+
 const AS_IT_WAS_WRITTEN = [
   { id: 1, v: 5 },
   { id: 5000, v: 7 },

@@ -106,15 +106,16 @@ const SAMPLES = 24
  * evidence for "the id grows with time", and the rate at which it grows.
  */
 export async function sampleIds(client: ClientBase, table: TableModel, id: string, time: string): Promise<IdSample[]> {
-  const key = ident(id)
-  const rows = quoted(table.name)
+  // Qualified: where the table has a column called `low` or `place`, a bare name would mean that.
+  const key = sql`t.${ident(id)}`
+  const rows = sql`${quoted(table.name)} t`
   const { rows: samples } = await client.query<IdSample>(sql`
     with ends as (select (select ${key} from ${rows} order by ${key} limit 1)::numeric as low,
                          (select ${key} from ${rows} order by ${key} desc limit 1)::numeric as high)
     select s.id::text as id, (extract(epoch from s.at) * 1000000)::bigint::text as at
-    from ends, generate_series(0, ${SAMPLES}) n,
-      lateral (select ${key} as id, ${ident(time)} as at from ${rows}
-               where ${key} >= trunc(low + (high - low) * n / ${SAMPLES})::bigint order by ${key} limit 1) s
+    from ends e, generate_series(0, ${SAMPLES}) p (place),
+      lateral (select ${key} as id, t.${ident(time)} as at from ${rows}
+               where ${key} >= trunc(e.low + (e.high - e.low) * p.place / ${SAMPLES})::bigint order by ${key} limit 1) s
     where isfinite(s.at) order by s.id`)
   return samples
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { IS_SLOT_OF_A_STANDBY } from '../../catalog/standbys.ts'
 import { readAllPrepared, readOne } from '../../db/query.ts'
 import { EbbError } from '../../errors.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
@@ -106,7 +107,7 @@ async function readOld({ control, pid }: TableContext, xid: string): Promise<Old
         or a.backend_xmin is not null and age(a.backend_xmin) > age(${limit}) and not ${readsOneTableOnly()})
     union all
     select 'slot ' || slot_name, format('a reader on the standby of replication slot %s (hot_standby_feedback), or an older transaction here that has written', slot_name), null, null, true
-    from pg_replication_slots where slot_type = 'physical' and active and age(xmin) > age(${limit})
+    from pg_replication_slots where ${IS_SLOT_OF_A_STANDBY} and active and age(xmin) > age(${limit})
     union all
     select 'standby ' || r.pid, format('a reader on standby %s (hot_standby_feedback), or an older transaction here that has written', coalesce(nullif(r.application_name, ''), 'of pid ' || r.pid)), null, null, true
     from pg_stat_replication r join pg_stat_activity a on a.pid = r.pid and a.datid is null
