@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg'
 import { readAll } from '../db/query.ts'
 import { quoted, type TableName } from '../sql/names.ts'
 import { sql, type Sql } from '../sql/sql.ts'
+import { plural } from '../text/units.ts'
 
 /**
  * How Citus stores a table. `managed local`: on the coordinator alone, and known to Citus, as a table is that has a
@@ -102,13 +103,13 @@ export function readNodeShares(client: ClientBase, table: TableName): Promise<No
 
 /** `distributed by tenant_id, 32 shards on 2 nodes`. */
 export function describeCitus({ kind, distributionColumn, shards, nodes, columnar, of }: CitusTable): string {
-  const where = `${shards} ${shards === 1 ? 'shard' : 'shards'} on ${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'}`
+  const where = `${plural(shards, 'shard')} on ${plural(nodes.length, 'node')}`
   const stored = columnar ? 'columnar, ' : ''
   switch (kind) {
     case 'distributed':
       return `${stored}${distributionColumn === null ? 'distributed whole' : `distributed by ${distributionColumn}`}, ${where}`
     case 'reference':
-      return `${stored}a reference table, the same rows on ${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'}`
+      return `${stored}a reference table, the same rows on ${plural(nodes.length, 'node')}`
     case 'managed local':
       return `${stored}a local table that Citus manages, on the coordinator`
     case 'shard':

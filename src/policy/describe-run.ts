@@ -7,7 +7,7 @@ import { indented } from '../report/partitioned.ts'
 import { display } from '../sql/names.ts'
 import { toText } from '../text/comment.ts'
 import { showElapsed } from '../text/elapsed.ts'
-import { showBytes, showCount } from '../text/units.ts'
+import { plural, showBytes, showCount } from '../text/units.ts'
 import { failuresOf, objectionsOf, outcomeOf, type Outcome } from './outcome.ts'
 import type { PolicyPlan } from './plan-policies.ts'
 import { isInterrupted, type PolicyReport, type RunReport } from './run-policies.ts'
@@ -42,11 +42,7 @@ const NAMED: readonly (readonly [Outcome, string])[] = [
 
 function summary(policies: readonly PolicyReport[]): string {
   const done = policies.filter((one) => outcomeOf(one) === 'done').length
-  return `${countPolicies(policies)}: ${showCount(done)} done`
-}
-
-function countPolicies({ length }: readonly unknown[]): string {
-  return `${showCount(length)} ${length === 1 ? 'policy' : 'policies'}`
+  return `${plural(policies.length, 'policy', 'policies')}: ${showCount(done)} done`
 }
 
 function named(words: string, policies: readonly PolicyReport[]): string[] {
@@ -111,7 +107,7 @@ export function explainRun(plans: readonly PolicyPlan[], gone: readonly string[]
     ...due.map((plan) => explainPolicy(plan, command)),
     ...(gone.length === 0 ? [] : [toText([`-- no longer there: ${gone.join(', ')}`])]),
     toText([
-      `-- ${countPolicies(plans)}${idle === 0 ? '' : `; for ${showCount(idle)} nothing is due`}.`,
+      `-- ${plural(plans.length, 'policy', 'policies')}${idle === 0 ? '' : `; for ${showCount(idle)} nothing is due`}.`,
       `-- Nothing has been changed. To execute: ${command}`,
     ]),
   ].join('\n')

@@ -5,7 +5,7 @@ import { renamed } from '../plan/rotate/objections.ts'
 import { describeUnplanned } from '../plan/rotate/unplanned-rows.ts'
 import type { Objection } from '../plan/language/objection.ts'
 import { sameName, display, type TableName } from '../sql/names.ts'
-import { showBytes, showCount } from '../text/units.ts'
+import { plural, showBytes, showRows } from '../text/units.ts'
 import type { PolicyPlan } from './plan-policies.ts'
 
 // What is due, and what is wrong. Pure: everything has been read before.
@@ -153,7 +153,7 @@ function ofRun(run: StatusReport['runs'][number], now: Date): Finding[] {
           'warning',
           'purge-behind',
           run.table,
-          `${what} was begun ${run.startedAt.toISOString().slice(0, 10)} and has not come to its end; ${showCount(run.rows ?? 0)} rows so far`,
+          `${what} was begun ${run.startedAt.toISOString().slice(0, 10)} and has not come to its end; ${showRows(run.rows ?? 0)} so far`,
         ),
       ]
     : [finding('warning', 'unfinished-run', run.table, `${what} is unfinished`)]
@@ -211,8 +211,4 @@ function withoutPolicy({ status, known, plans }: Checked): Finding[] {
     .map((table) =>
       finding('warning', 'no-policy', table, `${display(table)} is managed, and the config has no policy for it`),
     )
-}
-
-function plural(count: number, noun: string): string {
-  return `${showCount(count)} ${noun}${count === 1 ? '' : 's'}`
 }

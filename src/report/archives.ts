@@ -3,13 +3,13 @@ import type { ArchiveVerification } from '../archive/verify-archive.ts'
 import { differenceText } from '../archive/content/difference.ts'
 import { display } from '../sql/names.ts'
 import { columns } from '../text/columns.ts'
-import { showBytes, showCount, showRows } from '../text/units.ts'
+import { plural, showBytes, showCount, showRows } from '../text/units.ts'
 import { indented } from './partitioned.ts'
 
 /** Whether an archive is what its receipt says, and if not, everything in which it differs. */
 export function describeVerification(verification: ArchiveVerification): string[] {
   const { receipt, receiptSha256, compared, tables, removal, differences, rows, objects, bytes } = verification
-  const size = `${showCount(objects)} ${objects === 1 ? 'object' : 'objects'}, ${showBytes(bytes)}`
+  const size = `${plural(objects, 'object')}, ${showBytes(bytes)}`
   return [
     differences.length === 0
       ? `${receipt}: ${verdict(compared)}.`
@@ -47,7 +47,7 @@ export function describeArchives({ uri, archives, leftovers, unfinished }: Archi
 }
 
 function describeArchive({ receipt, summary, objects, bytes, removal, problems }: ListedArchive): string[] {
-  const size = `${showCount(objects)} ${objects === 1 ? 'object' : 'objects'}, ${showBytes(bytes)}`
+  const size = `${plural(objects, 'object')}, ${showBytes(bytes)}`
   return [
     receipt,
     ...indented([
@@ -93,7 +93,7 @@ function encodingText({ encoding: { format, compression, encryption } }: Archive
 }
 
 function leftoverLine({ folder, objects, bytes }: Leftover): string {
-  return `${folder}  ${showCount(objects)} ${objects === 1 ? 'object' : 'objects'}, ${showBytes(bytes)}`
+  return `${folder}  ${plural(objects, 'object')}, ${showBytes(bytes)}`
 }
 
 function heading(title: string, lines: readonly string[]): string[] {

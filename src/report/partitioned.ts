@@ -1,6 +1,6 @@
 import type { MapEntry } from '../catalog/partitions/inspect-partitions.ts'
 import type { StepResult } from '../engine/execute.ts'
-import { showBytes, showCount } from '../text/units.ts'
+import { plural, showBytes } from '../text/units.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { describeCosts } from './costs.ts'
 import { partitionMap } from './partition-map.ts'
@@ -24,7 +24,7 @@ export function describePartitioned({ runId, table, steps, nothingToDo, map }: P
       : `${name} is partitioned (run ${runId}).`,
     ...indented(describeCosts(steps)),
     '',
-    `${showBytes(total)} in ${showCount(map.length)} partitions:`,
+    `${showBytes(total)} in ${plural(map.length, 'partition')}:`,
     ...indented(partitionMap(map)),
     '',
     `From now on: ebb rotate ${name}`,

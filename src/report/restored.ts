@@ -1,7 +1,7 @@
 import type { RestoreResult } from '../engine/commands/restore.ts'
 import type { Conflict, Restored } from '../journal/restores.ts'
 import { display, distinctNames } from '../sql/names.ts'
-import { showCount } from '../text/units.ts'
+import { showCount, showRows } from '../text/units.ts'
 import { describeCosts } from './costs.ts'
 import { indented } from './partitioned.ts'
 
@@ -10,7 +10,7 @@ export function describeRestored({ runId, plan, steps, restored }: RestoreResult
   const { rows, overwritten, conflicts } = restored
   const into = distinctNames((plan.restore?.holds ?? [{ table: plan.table }]).map(({ table }) => table))
   return [
-    `${showCount(rows)} rows are restored into ${into.map(display).join(', ')} (run ${runId}).`,
+    `${showRows(rows)} ${rows === 1 ? 'is' : 'are'} restored into ${into.map(display).join(', ')} (run ${runId}).`,
     ...(overwritten === 0 ? [] : [`${showCount(overwritten)} rows that were there with other values are overwritten.`]),
     ...describeLeft(restored),
     ...(withValues ? conflicts.map(describeConflict) : conflicts.length === 0 ? [] : [HIDDEN_KEYS]),

@@ -5,7 +5,7 @@ import type { RegisteredSet } from '../journal/sets.ts'
 import { explainObjections } from '../plan/explain/explain.ts'
 import { aboutRows } from '../plan/rotate/about-rows.ts'
 import { describePolicy } from '../plan/rotate/policy.ts'
-import { showBytes, showCount, showRows } from '../text/units.ts'
+import { plural, showBytes, showCount, showRows } from '../text/units.ts'
 import { columns } from '../text/columns.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { showElapsed } from '../text/elapsed.ts'
@@ -127,7 +127,7 @@ function describeSize(map: readonly MapEntry[]): string {
     (sum, one) => (sum === null || one.bytes === null ? null : sum + one.bytes),
     0,
   )
-  return `${bytes === null ? 'an unknown size' : showBytes(bytes)} in ${showCount(map.length)} partitions:`
+  return `${bytes === null ? 'an unknown size' : showBytes(bytes)} in ${plural(map.length, 'partition')}:`
 }
 
 /** The same for programs. */

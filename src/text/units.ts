@@ -13,9 +13,14 @@ export function showCount(n: number): string {
   return Math.round(n).toLocaleString('en-US')
 }
 
+/** `1 partition`, `5,000 partitions`; `1 policy`, `2 policies` where the plural is given. */
+export function plural(n: number, one: string, several = `${one}s`): string {
+  return `${showCount(n)} ${n === 1 ? one : several}`
+}
+
 /** `1 row`, `5,000 rows`. */
 export function showRows(n: number): string {
-  return `${showCount(n)} ${n === 1 ? 'row' : 'rows'}`
+  return plural(n, 'row')
 }
 
 /** What is said of the rows of a table without statistics, for which the planner would assume some from its size. */

@@ -7,6 +7,7 @@ import { toText } from '../../text/comment.ts'
 import { shellWord } from '../../text/shell-word.ts'
 import { commandLine } from '../command.ts'
 import { writeNewFile } from '../new-file.ts'
+import { plural } from '../../text/units.ts'
 
 /** `ebb init`: a first config, from what is in the database. */
 export const initCommand = commandLine(
@@ -29,7 +30,7 @@ export const initCommand = commandLine(
       file === null
         ? text
         : toText([
-            `Wrote ${file}, with ${tables.length} ${tables.length === 1 ? 'table' : 'tables'}.`,
+            `Wrote ${file}, with ${plural(tables.length, 'table')}.`,
             `Fill in what is empty in it, then: ebb check --config ${shellWord(file)}`,
           ]),
     )

@@ -1,5 +1,6 @@
 import { FAULTS, type Differences, type Fault, type KeyText } from '../../plan/copy/comparison.ts'
 import { oneLine } from '../../text/comment.ts'
+import { plural } from '../../text/units.ts'
 
 /** Keys shown per kind of difference, over all ranges. */
 const MOST_KEYS = 10
@@ -26,14 +27,10 @@ function rowsOf(found: readonly Differences[], fault: Fault): number {
 }
 
 const WORDS: Readonly<Record<Fault, (rows: number) => string>> = {
-  missing: (rows) => `${count(rows, 'row is', 'rows are')} missing`,
-  unexpected: (rows) => `${count(rows, 'row should', 'rows should')} not be there`,
-  changed: (rows) => `${count(rows, 'row is there', 'rows are there')} with other contents`,
-  repeated: (rows) => `${count(rows, 'key is', 'keys are')} there more than once`,
-}
-
-function count(rows: number, one: string, several: string): string {
-  return `${rows.toLocaleString('en-US')} ${rows === 1 ? one : several}`
+  missing: (rows) => `${plural(rows, 'row is', 'rows are')} missing`,
+  unexpected: (rows) => `${plural(rows, 'row should', 'rows should')} not be there`,
+  changed: (rows) => `${plural(rows, 'row is there', 'rows are there')} with other contents`,
+  repeated: (rows) => `${plural(rows, 'key is', 'keys are')} there more than once`,
 }
 
 function showKeys(keys: readonly KeyText[], rows: number): string {

@@ -1,7 +1,7 @@
 import { displayInterval } from '../../grid/interval.ts'
 import type { Interval } from '../../grid/interval.ts'
 import { display, distinctNames, quoted, type TableName } from '../../sql/names.ts'
-import { showBytes, showCount } from '../../text/units.ts'
+import { plural, showBytes, showCount, showRows } from '../../text/units.ts'
 import type { ArchivedObject } from '../archive/receipt.ts'
 import { abandonment, endTheRun } from '../language/abandonment.ts'
 import { unaccepted } from '../language/objection.ts'
@@ -130,7 +130,7 @@ function describeDigest({ sha256, recorded }: ReceiptFacts): string {
 
 function describeWay({ to: { archived, predicate, keptBy }, mapping }: Way): string[] {
   return [
-    `archived of ${display(archived)}: ${showCount(archived.rows)} rows in ${showCount(archived.objects.length)} ${archived.objects.length === 1 ? 'object' : 'objects'}`,
+    `archived of ${display(archived)}: ${showRows(archived.rows)} in ${plural(archived.objects.length, 'object')}`,
     ...(predicate === null ? [] : [`restored: rows where ${predicate.written}`]),
     ...(keptBy === null
       ? []

@@ -9,10 +9,10 @@ import { isHeld, reasonInTheWay, shownBounds } from './candidates.ts'
 import { clockDoubts } from './expiry-objections.ts'
 import { expiredByAge, expiredByBounds, horizonOf, type Horizon } from './horizon.ts'
 import { releaseStep, removingOf, type MovedPartition, type Removing } from './moved.ts'
-import { plural } from './objections.ts'
 import type { Retirement, RotationSituation, Skipped } from './plan.ts'
 import type { RotateRequest } from './request.ts'
 import { removeSteps } from './retire.ts'
+import { plural } from '../../text/units.ts'
 
 // Rows that were moved can expire, too, after a longer time: those of partitions that a rotation of this database has
 // moved to the server that is asked for. Everything else that is stored elsewhere is left alone.
@@ -63,7 +63,7 @@ export function planMovedExpiry(
     ],
     objections: unaccepted(objectionsTo(situation, request, policy, kept, candidates), request.accept),
     evidence: [
-      `with ${displayInterval(horizon.keep)} kept of moved rows (--keep-moved), their horizon is ${horizon.shown}: to drop here and on ${request.to}: ${plural(candidates.length)}`,
+      `with ${displayInterval(horizon.keep)} kept of moved rows (--keep-moved), their horizon is ${horizon.shown}: to drop here and on ${request.to}: ${plural(candidates.length, 'partition')}`,
     ],
   }
 }
@@ -149,7 +149,7 @@ function objectionsTo(
 function notArchived(count: number): Objection {
   return objection(
     'archive',
-    `${plural(count)} on the other server would be lost with --keep-moved, and what was moved is not archived`,
+    `${plural(count, 'partition')} on the other server would be lost with --keep-moved, and what was moved is not archived`,
     'Pass --no-archive if the rows may be removed without an archive, or once they have one: ebb archive, with --url, on that server. Or omit --keep-moved, and they stay there.',
   )
 }

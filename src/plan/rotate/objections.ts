@@ -7,6 +7,7 @@ import { ident } from '../../sql/sql.ts'
 import { objection } from '../language/objection.ts'
 import type { RotateRequest } from './request.ts'
 import type { Objection } from '../language/step.ts'
+import { plural } from '../../text/units.ts'
 
 // Why a set cannot be rotated, or why its partitions are not retired. The second kind does not affect new partitions:
 // no insert fails because an old partition could not be retired.
@@ -136,7 +137,7 @@ export function describeKeep(registered: Interval | null): string {
 export function archiveObjection(method: RotateRequest['retire'], count: number): Objection {
   return objection(
     'archive',
-    `${plural(count)} would be lost with --retire ${method}, because nothing says where to archive them`,
+    `${plural(count, 'partition')} would be lost with --retire ${method}, because nothing says where to archive them`,
     'Pass --archive <uri>; or --no-archive if the rows may be removed without an archive; or --retire detach to keep the partitions as separate tables.',
   )
 }
@@ -163,7 +164,7 @@ export interface ClockDoubt {
 export function clockObjection({ now, newest, kind, timezone, keep, count }: ClockDoubt): Objection {
   return {
     code: 'clock',
-    what: `the server’s clock says ${displayPosition('timestamptz', now, timezone)}, the newest row is of ${displayPosition(kind, newest, timezone)}; with ${displayInterval(keep)} kept, ${plural(count)} would be retired`,
+    what: `the server’s clock says ${displayPosition('timestamptz', now, timezone)}, the newest row is of ${displayPosition(kind, newest, timezone)}; with ${displayInterval(keep)} kept, ${plural(count, 'partition')} would be retired`,
     fix: 'Check the clock and what writes to this table; if both are right: --accept clock',
     acceptable: true,
   }
@@ -177,7 +178,7 @@ export function clockUnchecked(set: PartitionedTable, column: string, count: num
       : ['cannot be told, for row-level security hides rows from this role', READING_ALL]
   return {
     code: 'clock',
-    what: `the newest row of ${display(set.name)} ${why}, so the server’s clock cannot be checked before ${plural(count)} are retired`,
+    what: `the newest row of ${display(set.name)} ${why}, so the server’s clock cannot be checked before ${plural(count, 'partition')} are retired`,
     fix: `${fix}; or, if the clock is right: --accept clock`,
     acceptable: true,
   }
@@ -194,8 +195,4 @@ export function rowsHidden(partitions: readonly Pick<Partition, 'name'>[], so: s
     `row-level security hides rows of ${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''} from this role, so ${so}`,
     `${READING_ALL}; or, if it is forced on the owner, lift that for the time being: ${lifted.join(' ')}`,
   )
-}
-
-export function plural(partitions: number): string {
-  return partitions === 1 ? '1 partition' : `${partitions} partitions`
 }

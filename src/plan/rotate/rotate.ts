@@ -4,7 +4,7 @@ import { plus } from '../../grid/grid.ts'
 import { displayInterval } from '../../grid/interval.ts'
 import { displayPosition, type Position } from '../../grid/key.ts'
 import { display, type TableName } from '../../sql/names.ts'
-import { describeKeep, plural, policyDiffers, setObjections, unfinishedRun } from './objections.ts'
+import { describeKeep, policyDiffers, setObjections, unfinishedRun } from './objections.ts'
 import { describeEvery, describePolicy, inferPolicy } from './policy.ts'
 import type { RotateRequest } from './request.ts'
 import { finalizeStep } from './retire.ts'
@@ -18,7 +18,7 @@ import { siblingObjections } from '../table/own-parts.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import { serverNotes, serverObjections } from '../table/objections/server.ts'
 import type { Objection } from '../language/step.ts'
-import { showBytes } from '../../text/units.ts'
+import { plural, showBytes } from '../../text/units.ts'
 import { aboutRows } from './about-rows.ts'
 import { planExpiry, type Expiry } from './candidates.ts'
 import { leftoverSteps, planLeftovers } from './leftovers.ts'
@@ -239,7 +239,7 @@ function describeExpiry(
   const bytes = here.reduce((sum, candidate) => sum + candidate.bytes, 0)
   return [
     kept,
-    `to ${method}: ${plural(here.length)}, ${aboutRows(here)}, ${showBytes(bytes)}; 0 rows inside the keep window`,
+    `to ${method}: ${plural(here.length, 'partition')}, ${aboutRows(here)}, ${showBytes(bytes)}; 0 rows inside the keep window`,
   ]
 }
 
@@ -254,7 +254,7 @@ function notesOn(
     ...(fallback === null || fallback.partition.empty ? [] : [describeDefault(fallback, policy)]),
     ...(registered === null ? [`the table will be registered${keep}, so that rotate --all includes it`] : []),
     ...(unknown > 0
-      ? [`the age of the rows of ${plural(unknown)} is not known yet; it is determined during execution`]
+      ? [`the age of the rows of ${plural(unknown, 'partition')} is not known yet; it is determined during execution`]
       : []),
     ...(newest === 'unknown' && candidates.length > 0
       ? [

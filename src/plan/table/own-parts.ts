@@ -73,7 +73,12 @@ export function siblingObjections(set: PartitionedTable): Objection[] {
       const parts = differing.filter(({ part }) => part.kind === kind)
       const shown = parts.slice(0, 3).map(({ part, have, of }) => `${describe(part)} (${have} of ${of})`)
       const more = parts.length > 3 ? ` and ${parts.length - 3} more` : ''
-      return differ(set, kind, `have a ${kind} of their own: ${shown.join(', ')}${more}`, 'without it')
+      return differ(
+        set,
+        kind,
+        `have ${/^[ei]/.test(kind) ? 'an' : 'a'} ${kind} of their own: ${shown.join(', ')}${more}`,
+        'without it',
+      )
     }),
     ...identityObjections(set),
   ]

@@ -1,8 +1,8 @@
 import { display, sameName, type TableName } from '../../sql/names.ts'
 import type { Notice, ReportData } from './data.ts'
-import { plural } from './figures.ts'
 import { html, type Html } from './html.ts'
 import type { PartitionState, SeenSet } from './seen-set.ts'
+import { plural } from '../../text/units.ts'
 
 const MOST = 50
 

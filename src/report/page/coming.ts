@@ -2,10 +2,11 @@ import { instantAt } from '../../grid/key.ts'
 import { heldRows, heldText } from '../../plan/language/hold.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { ReportData } from './data.ts'
-import { bytes, dateOf, moment, plural } from './figures.ts'
+import { bytes, dateOf, moment } from './figures.ts'
 import { html, type Html } from './html.ts'
 import { expiryOf, type SeenSet } from './seen-set.ts'
 import { table } from './table.ts'
+import { plural } from '../../text/units.ts'
 
 /** Something that comes by itself, or that rotate may do from then on. */
 export interface Coming {

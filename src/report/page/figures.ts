@@ -61,8 +61,3 @@ export function showBound(position: Position, kind: KeyKind, timezone: string): 
 export function withoutSeconds(shown: string): string {
   return shown.replace(/( \d\d:\d\d):\d\d(?:\.\d+)?/, '$1')
 }
-
-/** `1 partition`, `5,000 partitions`. */
-export function plural(n: number, noun: string): string {
-  return `${showCount(n)} ${noun}${n === 1 ? '' : 's'}`
-}

@@ -6,6 +6,7 @@ import { bytes, count, elapsed, instant, moment, NONE } from './figures.ts'
 import { html, type Content, type Html } from './html.ts'
 import { reasonsOf, runCharts } from './run-chart.ts'
 import { table } from './table.ts'
+import { plural } from '../../text/units.ts'
 
 const COLUMNS = [
   ...[{ title: 'Run' }, { title: 'What' }, { title: 'State' }, { title: 'Started' }, { title: 'Took', figure: true }],
@@ -115,13 +116,7 @@ type Fact = readonly [string, Content]
 function piecesOf(figures: RunFigures | undefined): Fact[] {
   if (figures?.pieces == null) return []
   const { count: number, rows, slowestMs } = figures.pieces
-  return [
-    [
-      'Work',
-      html`${count(rows)} rows in ${count(number)} ${number === 1 ? 'transaction' : 'transactions'}, the slowest
-      ${elapsed(slowestMs)}`,
-    ],
-  ]
+  return [['Work', html`${count(rows)} rows in ${plural(number, 'transaction')}, the slowest ${elapsed(slowestMs)}`]]
 }
 
 function paceOf(figures: RunFigures | undefined): Fact[] {

@@ -5,12 +5,13 @@ import type { ArchivedOfTable } from '../../journal/rotation-history.ts'
 import { display, sameName } from '../../sql/names.ts'
 import { badge, noticeList, noticesOf } from './attention.ts'
 import type { Notice, ReportData } from './data.ts'
-import { about, bytes, count, dateOf, moment, NONE, plural, showBound, withoutSeconds } from './figures.ts'
+import { about, bytes, count, dateOf, moment, NONE, showBound, withoutSeconds } from './figures.ts'
 import { grouped, type Group } from './groups.ts'
 import { html, type Content, type Html } from './html.ts'
 import { expiryOf, type SeenSet } from './seen-set.ts'
 import { folded, table } from './table.ts'
 import { nameOf, timeline } from './timeline.ts'
+import { plural } from '../../text/units.ts'
 
 /** Of tables that are not shown there is a line only. */
 const MOST_SETS = 40
