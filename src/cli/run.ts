@@ -88,7 +88,10 @@ function takes(command: Command): string {
 function speakThrough(command: Command, context: Context): void {
   const { out, err } = context
   for (const below of command.commands) speakThrough(below, context)
-  command.exitOverride().configureOutput({
+  command.exitOverride((error) => {
+    throw isHelp(error) ? error : usageError(error, command)
+  })
+  command.configureOutput({
     writeOut: (text) => out.write(text),
     writeErr: (text) => err.write(text),
     outputError: () => {}, // it is thrown as well, and printed where it is caught
@@ -102,7 +105,7 @@ function speakThrough(command: Command, context: Context): void {
 function report(error: unknown, args: readonly string[], context: Context, log: Log): Omit<End, 'milliseconds'> {
   if (error instanceof CommanderError && isHelp(error))
     return { exitCode: error.exitCode === 0 ? EXIT.done : EXIT.usage, error: null }
-  const met = translated(error, args, context)
+  const met = translated(error, context)
   const told = tellError(met, args.includes('--show-values'))
   const exitCode = exitCodeOf(told.kind)
   log.error(told, exitCode)
@@ -114,8 +117,7 @@ function isHelp({ code }: CommanderError): boolean {
   return ['commander.help', 'commander.helpDisplayed', 'commander.version'].includes(code)
 }
 
-function translated(error: unknown, args: readonly string[], { signal }: Context): unknown {
-  if (error instanceof CommanderError) return usageError(error, args)
+function translated(error: unknown, { signal }: Context): unknown {
   if (signal.aborted && isAbort(error)) return stopped(error)
   return error
 }
@@ -125,11 +127,14 @@ function isAbort(error: unknown): boolean {
 }
 
 // commander: `error: unknown option '--evry'\n(Did you mean --every?)`
-function usageError({ message }: CommanderError, args: readonly string[]): UsageError {
+function usageError({ message }: CommanderError, command: Command): UsageError {
   const sentence = message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ')
-  const [command = ''] = args
-  const isCommand = /^[a-z]+$/.test(command) && !sentence.startsWith(`unknown command '${command}'`)
-  return new UsageError(sentence, `See ebb${isCommand ? ` ${command}` : ''} --help.`)
+  return new UsageError(sentence, `See ${nameOf(command)} --help.`)
+}
+
+/** With those above it: `ebb archive verify`. */
+function nameOf(command: Command): string {
+  return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`
 }
 
 function stopped(cause: unknown): EbbError {

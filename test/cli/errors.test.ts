@@ -116,6 +116,7 @@ describe('option errors', () => {
   test('an unknown command', async () => {
     await refused(['partitoin', 't'], { code: 2, says: /unknown command 'partitoin'.*partition(.|\n)*See ebb --help/ })
     await refused(['migrate', 'upp'], { code: 2, says: /unknown command 'upp'(.|\n)*See ebb migrate --help/ })
+    await refused(['archive', 'verify', 'r', '--url', 'u'], { code: 2, says: /See ebb archive verify --help/ })
   })
 
   test('a missing argument, and an excess one', async () => {
