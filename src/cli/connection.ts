@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Address } from '../db/session.ts'
 import { UsageError } from '../errors.ts'
+import { databaseUrl } from '../text/url.ts'
 import type { Context } from './context.ts'
 
 /**
@@ -36,8 +37,8 @@ export function assertNamed(url: string | null, env: Context['env']): void {
 // Read here as well as by the driver, because the driver takes what is no URL for the name of a database.
 function readable(url: string, source: string): string {
   if (/^postgres(ql)?:\/\/([^/?]*@)?[^/?@]*,[^/?@]*([/?]|$)/.test(url)) throw severalHosts(source)
-  const isUrl = URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol)
-  if (isUrl) return withModesOfLibpq(url)
+  const parsed = databaseUrl(url)
+  if (parsed !== null) return withModesOfLibpq(url, parsed)
   throw new UsageError(
     `${source} is not a connection string`,
     'Write it as postgres://user:password@host:5432/database.',
@@ -53,8 +54,7 @@ function severalHosts(source: string): UsageError {
 }
 
 /** As for psql, `require` means encrypted. For node-postgres it still means verified, and it warns that this is to change. */
-function withModesOfLibpq(url: string): string {
-  const { searchParams } = new URL(url)
+function withModesOfLibpq(url: string, { searchParams }: URL): string {
   if (searchParams.get('sslmode') === 'verify-ca' && !searchParams.has('sslrootcert'))
     throw new UsageError(
       'sslmode=verify-ca requires the CA that signed the certificate',

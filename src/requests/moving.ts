@@ -1,4 +1,5 @@
 import { UsageError } from '../errors.ts'
+import { databaseUrl } from '../text/url.ts'
 import { option, type Options } from './option.ts'
 import { interval, name, text } from './parsers.ts'
 import type { Given } from './spec.ts'
@@ -22,7 +23,7 @@ export const TO = {
 
 function address(value: unknown): string {
   const given = text(value)
-  if (URL.canParse(given) && /^postgres(ql)?:$/.test(new URL(given).protocol)) return given
+  if (databaseUrl(given) !== null) return given
   // It may hold a password, so it is not repeated.
   throw new UsageError('it is not a connection string', 'Write it as postgres://user:password@host:5432/database.')
 }

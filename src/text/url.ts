@@ -25,3 +25,12 @@ export function failureOf(error: unknown): string {
   if (cause instanceof Error && cause.message === 'bad port') return 'fetch refuses this port'
   return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : error.name
 }
+
+/**
+ * The URL of a database; null where the text is none. As for libpq, the host may be missing although there is a user:
+ * `postgres://app@/shop?host=/run/postgresql`.
+ */
+export function databaseUrl(text: string): URL | null {
+  const withHost = text.replace(/^([a-z]+:\/\/[^/?#]*@)(?=\/)/, '$1localhost')
+  return URL.canParse(withHost) && /^postgres(ql)?:$/.test(new URL(withHost).protocol) ? new URL(withHost) : null
+}

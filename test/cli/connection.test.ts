@@ -60,6 +60,15 @@ describe('connection targets', () => {
     expect(targetOf('postgres://u:p,q@h/d?options=-c%20x=a,b', {})).toBe('postgres://u:p,q@h/d?options=-c%20x=a,b')
   })
 
+  plainTest('as for psql, a URL with a user may leave the host to a parameter, such as the folder of a socket', () => {
+    for (const user of ['app', 'app:secret']) {
+      const url = `postgres://${user}@/shop?host=/run/postgresql`
+      expect(targetOf(url, {})).toBe(url)
+    }
+    for (const url of ['http://app@/shop', 'postgres://app@'])
+      expect(() => targetOf(url, {})).toThrow('--url is not a connection string')
+  })
+
   plainTest('an empty DATABASE_URL is none; an empty --url is a mistake', () => {
     expect(targetOf(null, { DATABASE_URL: '', PGHOST: 'h' })).toEqual({ host: 'h' })
     expect(() => targetOf('', env)).toThrow('--url is not a connection string')
