@@ -5,7 +5,7 @@ import { fromStored, toStored } from '../plan/language/stored.ts'
 import type { TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
-import { EXISTS, oidOf, RENAMED_TO } from './renamed.ts'
+import { EXISTS, KEY_COLUMN, oidOf, RENAMED_TO } from './renamed.ts'
 
 /** A partitioned table managed by rotate. */
 export interface RegisteredSet {
@@ -59,16 +59,20 @@ export async function recordRotated(session: ClientBase, schema: string, table: 
     where schema_name = ${table.schema} and table_name = ${table.name}`)
 }
 
-/** All sets, or the one of a table. */
+/** All sets, or the one of a table; with the name that the key has now. */
 export async function registeredSets(session: ClientBase, schema: string, table?: TableName): Promise<RegisteredSet[]> {
   const condition = table === undefined ? sql`true` : sql`schema_name = ${table.schema} and table_name = ${table.name}`
   // `rotated_at` is not there yet in a journal that is only looked at, and was made by an earlier version.
-  const rows = await readAll<RegisteredSet>(
+  const rows = await readAll<RegisteredSet & { readonly column: string | null }>(
     session,
     sql`
-    select json_build_object('schema', schema_name, 'name', table_name) as table, policy, ${EXISTS} as exists, ${RENAMED_TO} as "renamedTo",
+    select json_build_object('schema', schema_name, 'name', table_name) as table, policy, ${KEY_COLUMN} as column,
+      ${EXISTS} as exists, ${RENAMED_TO} as "renamedTo",
       (to_jsonb(s) ->> 'rotated_at')::timestamptz as "rotatedAt"
     from ${at(schema, 'partition_set')} s where ${condition} order by schema_name, table_name`,
   )
-  return rows.map((row) => ({ ...row, policy: fromStored(row.policy) }))
+  return rows.map(({ column, ...row }) => {
+    const policy = fromStored(row.policy)
+    return { ...row, policy: column === null ? policy : { ...policy, column } }
+  })
 }

@@ -45,8 +45,8 @@ async function readPresent(
   registered: PresentSet['registered'],
 ): Promise<PresentSet> {
   if (taskOf(policy, 'rotate') === undefined) return { partitioned: false, key: null, registered }
-  // Whether the table still is what is registered, rotate looks up itself.
-  if (registered !== null)
+  // Whether the table still is what is registered, rotate looks up itself; only a contradiction has to be true.
+  if (registered !== null && (policy.set === null || policy.set.by === registered.column))
     return { partitioned: true, key: { column: registered.column, kind: registered.kind }, registered }
   const found = await readPartitioning(session, table)
   return { partitioned: found !== undefined, key: found?.key ?? null, registered }

@@ -123,3 +123,21 @@ test('an interval is converted to ids at the current rate', async ({ database })
     ['9000', '14000'],
   ])
 })
+
+test('where columns have been renamed, partitions are still created, and nothing expires by a column that is not there', async ({
+  database,
+}) => {
+  const table = await events(database)
+  await database.admin(sql`alter table ${quoted(table)} rename id to event_id`)
+  await database.admin(sql`alter table ${quoted(table)} rename created_at to seen_at`)
+  const report = await rotateOne(database, table)
+  expect(report.failed).toEqual([])
+  expect(report.created.map(({ from }) => from)).toEqual(['4000', '5000'])
+  expect(report.retired).toEqual([])
+  expect(report.plan).toMatchObject({
+    policy: { column: 'event_id', expireBy: 'created_at' },
+    objections: [
+      { code: 'expire-by', fix: expect.stringContaining('{ by: event_id, every: 1000, expireBy: … }') as string },
+    ],
+  })
+})

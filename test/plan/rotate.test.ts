@@ -48,6 +48,8 @@ describe('a set by month, 90 days kept', () => {
     expect(left("FOR VALUES FROM (MINVALUE) TO ('2026-01-02 00:00:00+00')")).toEqual(['p_2026-02-01'])
     expect(left(null)).toEqual([])
     expect(left(null, { accept: ['hold'] })).toEqual(['p_2026-01-01', 'p_2026-02-01'])
+    const held = { ...situation(setOf(YEAR), '2026-06-15'), holds: [hold(null)] }
+    expect(planRotation(held, request()).evidence.at(-1)).toMatch(/^2 partitions entirely before it, and kept/)
   })
 
   test('a hold on a partition keeps it alone, one on what the table is a partition of keeps all', () => {

@@ -354,6 +354,31 @@ test('a view is kept as its policy says, and no command removes rows before the 
   expect(await rowsIn(database, 'public.logs')).toBe(50)
 })
 
+test('a renamed key is the key of the policy; a table created again under the name is another one', async ({
+  database,
+}) => {
+  await sets(database, 1, 1)
+  const config = { policies: { 'public.set_1': SET } } satisfies Config
+  await run(database.url, { config, execute: true })
+  await database.admin('alter table public.set_1 rename at to seen_at')
+  const [before] = (await run(database.url, { config, execute: true })).policies
+  expect(before!.objections).toMatchObject([{ code: 'other-key:public.set_1', fix: 'Write by: seen_at.' }])
+  const renamed = { policies: { 'public.set_1': { ...SET, partition: { ...SET.partition, by: 'seen_at' } } } }
+  expect((await run(database.url, { config: renamed, execute: true })).policies).toMatchObject([
+    { objections: [], failed: [] },
+  ])
+  expect(await check(database.url, { config: renamed })).toEqual([])
+
+  await database.admin('drop table public.set_1')
+  await sets(database, 1, 1)
+  await database.admin('alter table public.set_1 rename at to seen_at')
+  expect(await ebb(['rotate', '--all', '--no-archive', '--url', database.url])).toMatchObject({
+    code: 3,
+    out: expect.stringContaining('It is not the table that was registered') as string,
+  })
+  expect((await run(database.url, { config: renamed, execute: true })).policies).toMatchObject([{ objections: [] }])
+})
+
 test('a table that was renamed is no table that was dropped', async ({ database }) => {
   await sets(database, 1, 2)
   await database.admin(`set role ebb_owner; create table public.logs (id int primary key)`)

@@ -214,8 +214,9 @@ async function readNewestRow(
       isReadable(partition) && partition.range !== null && (here === null || (partition.range.from ?? here) <= here),
   )
   const time = expiryKind(set, policy)
+  const timeColumn = time === null ? null : policy.expireBy // it may have been renamed or dropped
   for (const { name } of begun.toReversed()) {
-    const row = await lookWithin(session, left(), () => readGreatest(session, name, policy.column, policy.expireBy))
+    const row = await lookWithin(session, left(), () => readGreatest(session, name, policy.column, timeColumn))
     if (row === 'unknown') return 'unknown'
     if (row === undefined) continue
     return {

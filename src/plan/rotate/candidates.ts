@@ -27,12 +27,14 @@ export interface Expiry {
   readonly horizon: Horizon | null
   readonly candidates: readonly Retirement[]
   readonly skipped: readonly Skipped[]
+  /** How many of those kept have expired as a whole. */
+  readonly kept: number
   readonly objections: readonly Objection[]
   /** Closed partitions by id whose age is not known yet. */
   readonly unknown: number
 }
 
-const NOTHING_EXPIRES: Expiry = { horizon: null, candidates: [], skipped: [], objections: [], unknown: 0 }
+const NOTHING_EXPIRES: Expiry = { horizon: null, candidates: [], skipped: [], kept: 0, objections: [], unknown: 0 }
 
 export function planExpiry(
   situation: RotationSituation,
@@ -43,9 +45,10 @@ export function planExpiry(
   const { set } = situation
   const keep = request.keep ?? policy.keep
   if (keep === null || request.notNow !== undefined) return NOTHING_EXPIRES
-  if (policy.kind === 'id' && policy.expireBy === null) return { ...NOTHING_EXPIRES, objections: [noExpiry(set)] }
+  if (policy.kind === 'id' && policy.expireBy === null)
+    return { ...NOTHING_EXPIRES, objections: [noExpiry(set, policy)] }
   const kind = expiryKind(set, policy)
-  if (kind === null) return { ...NOTHING_EXPIRES, objections: [noSuchExpiry(set, policy.expireBy ?? '')] }
+  if (kind === null) return { ...NOTHING_EXPIRES, objections: [noSuchExpiry(set, policy)] }
 
   const horizon = horizonOf(kind, policy.timezone, now, keep)
   const shorter = [...shorterKeep(situation, request, horizon, now), ...shorterGrace(situation, request, now)]
@@ -67,6 +70,7 @@ export function planExpiry(
       ...overlapping(set, policy, horizon),
       ...withoutBounds(situation, policy, horizon),
     ],
+    kept: old.length - removable.length,
     objections: unaccepted(
       [...shorter, ...retireObjections(situation, request, policy, horizon, removable)],
       request.accept,

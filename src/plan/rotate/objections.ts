@@ -6,6 +6,7 @@ import { shellWord } from '../../text/shell-word.ts'
 import { ident } from '../../sql/sql.ts'
 import { objection } from '../language/objection.ts'
 import type { RotateRequest } from './request.ts'
+import type { SetPolicy } from '../language/policy.ts'
 import type { Objection } from '../language/step.ts'
 import { plural } from '../../text/units.ts'
 
@@ -82,7 +83,7 @@ export function policyDiffers(set: PartitionedTable, column: string): Objection 
   return objection(
     'other-key',
     `the registered policy of ${display(set.name)} is by ${column}, and the table is partitioned by ${set.key?.column ?? 'something else'}`,
-    `It was made anew: remove its registration (${forgetting(set.name)}), and run ebb rotate ${display(set.name)} again.`,
+    `It is not the table that was registered: remove that registration (${forgetting(set.name)}), then register this one: ebb rotate ${shellWord(display(set.name))} --keep … --execute`,
   )
 }
 
@@ -94,20 +95,26 @@ export function unfinishedRun(name: TableName, id: string, command: string): Obj
   )
 }
 
-export function noExpiry(set: PartitionedTable): Objection {
+export function noExpiry(set: PartitionedTable, policy: SetPolicy): Objection {
   return objection(
     'expire-by',
     `${display(set.name)} is partitioned by id, and no time column is registered by which its rows expire`,
-    'Rows without an age cannot expire: rotate without --keep, or register the table with an expiry column (ebb partition … --expire-by).',
+    `Rows without an age cannot expire: rotate without --keep, or name the column in a config: ${expiringIn(policy)}`,
   )
 }
 
-export function noSuchExpiry(set: PartitionedTable, column: string): Objection {
+export function noSuchExpiry(set: PartitionedTable, policy: SetPolicy): Objection {
   return objection(
     'expire-by',
-    `${display(set.name)} has no time column ${JSON.stringify(column)}, by which its policy says its rows expire`,
-    'Was it renamed? Correct the policy in partition_set in the journal’s schema.',
+    `${display(set.name)} has no time column ${JSON.stringify(policy.expireBy)}, by which its policy says its rows expire`,
+    `If it was renamed, name it as it is called now in a config: ${expiringIn(policy)}`,
   )
+}
+
+/** Where the column by which rows expire can be named of a table that is partitioned already. */
+function expiringIn({ column, every }: SetPolicy): string {
+  const width = every.kind === 'ids' ? String(every.ids) : displayInterval(every.interval)
+  return `partition: { by: ${column}, every: ${width}, expireBy: … }, and carry it out: ebb run --execute`
 }
 
 export function shorterKeepObjection(name: TableName, keep: Interval, registered: Interval | null): Objection {

@@ -5,6 +5,7 @@ import { displayInterval } from '../../grid/interval.ts'
 import { displayPosition, type Position } from '../../grid/key.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import { describeKeep, policyDiffers, setObjections, unfinishedRun } from './objections.ts'
+import { liesBefore } from './horizon.ts'
 import { describeEvery, describePolicy, inferPolicy } from './policy.ts'
 import type { RotateRequest } from './request.ts'
 import { finalizeStep } from './retire.ts'
@@ -215,18 +216,17 @@ export function headOf({ newest, set }: Pick<RotationSituation, 'newest' | 'set'
 function historyGoesOn(
   { partitions }: PartitionedTable,
   { kind, timezone }: SetPolicy,
-  { horizon, candidates }: Expiry,
+  { horizon }: Expiry,
 ): RotationPlan['historyGoesOn'] {
   const history = partitions.find(({ range, detachPending }) => range !== null && range.from === null && !detachPending)
-  const to = history?.range?.to ?? null
-  if (history === undefined || to === null || horizon === null || kind === 'id') return null
-  if (candidates.some(({ partition }) => partition === history)) return null
-  const position = plus(to, horizon.keep, kind, timezone)
+  if (!history?.range?.to || horizon === null || kind === 'id' || liesBefore(history.range, horizon.position))
+    return null
+  const position = plus(history.range.to, horizon.keep, kind, timezone)
   return { partition: history.name, position, shown: displayPosition(kind, position, timezone) }
 }
 
 function describeExpiry(
-  { horizon, candidates }: Expiry,
+  { horizon, candidates, kept: left }: Expiry,
   { retire: method, keep, notNow }: RotateRequest,
   registered: SetPolicy | null,
 ): string[] {
@@ -235,6 +235,8 @@ function describeExpiry(
   const instead = registered === null || keep === null ? '' : ` (--keep; ${describeKeep(registered.keep)} registered)`
   const kept = `with ${displayInterval(horizon.keep)} kept${instead}, the horizon is ${horizon.shown}, by the server’s clock`
   const here = candidates.filter(({ removing }) => removing === null)
+  if (here.length === 0 && left > 0)
+    return [kept, `${plural(left, 'partition')} entirely before it, and kept, so none is retired: see below`]
   if (here.length === 0) return [kept, 'no partition is entirely before it, so none is retired']
   const bytes = here.reduce((sum, candidate) => sum + candidate.bytes, 0)
   return [
