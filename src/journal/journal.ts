@@ -102,6 +102,17 @@ export async function latestRun<Plan>(
   )[0]
 }
 
+/** The latest run of a table by one of these commands that has been neither rolled back nor abandoned. */
+export async function latestInEffect(
+  session: ClientBase,
+  schema: string,
+  table: TableName,
+  commands: readonly string[],
+): Promise<Run | undefined> {
+  const of = sql`schema_name = ${table.schema} and table_name = ${table.name} and command = any (${commands}::text[])`
+  return (await findRuns(session, schema, sql`${of} and status not in ('rolled back', 'abandoned')`, 1))[0]
+}
+
 export async function runById<Plan>(session: ClientBase, schema: string, id: string): Promise<Run<Plan> | undefined> {
   return (await findRuns<Plan>(session, schema, sql`id = ${id}`))[0]
 }

@@ -6,13 +6,13 @@ import { indented } from './partitioned.ts'
 /** The result of abandon, rollback and retire. */
 export function describeUndone(
   name: 'abandon' | 'rollback' | 'retire',
-  { runId, plan, steps, swapped, receipt = null }: RunResult,
+  { runId, plan, steps, swapped, rolledBack = runId, receipt = null }: RunResult,
 ): string[] {
   const table = display(plan.table)
   const what = {
     abandon: abandoned({ runId, plan, ...(swapped ? { swapped } : {}) }, table),
     rollback: isOfCopy(plan)
-      ? `${table} is rolled back to what it was before run ${runId}, with every write made since.`
+      ? `${table} is rolled back to what it was before run ${rolledBack}, with every write made since.`
       : `${table} is a plain table again (run ${runId}).`,
     retire: `The retired table of run ${runId} on ${table} is dropped, and its disk space is freed.`,
   }

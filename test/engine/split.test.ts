@@ -72,11 +72,23 @@ describe('split', () => {
     await partition(database.url, written(events), monthly(), quietly())
     const order = splitOrder({ noArchive: true })
     const { runId } = await split(database.url, written(events), order, quietly())
-    await rollback(database.url, { runId }, quietly())
+    expect(await rollback(database.url, { table: events }, quietly())).toMatchObject({ rolledBack: runId })
 
+    // It is still partitioned, and rotate still manages it.
+    expect((await database.admin('select from ebb.partition_set')).rows).toHaveLength(1)
     const again = await split(database.url, written(events), order, quietly())
     expect(again).toMatchObject({ nothingToDo: false })
     expect(again.runId).not.toBe(runId)
+  })
+
+  test('is rolled back first, and then the conversion before it, by the name of the table', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS })
+    const converted = await partition(database.url, written(events), monthly(), quietly())
+    const { runId } = await split(database.url, written(events), splitOrder({ noArchive: true }), quietly())
+    expect(await rollback(database.url, { table: events }, quietly())).toMatchObject({ rolledBack: runId })
+    expect(await rollback(database.url, { table: events }, quietly())).toMatchObject({ rolledBack: converted.runId })
+    expect((await database.admin('select from ebb.partition_set')).rows).toEqual([])
+    await expect(rollback(database.url, { table: events }, quietly())).rejects.toThrow('is rolled back')
   })
 
   test('needs about as much disk space as planned, excluding rows left behind', async ({ database }) => {

@@ -50,16 +50,19 @@ export const rollback: Command<RollbackRequest, StoredRollback, RollbackOf, RunR
   },
   async carryOut(run, plan) {
     const { session, journalSchema, runId } = run
+    const undone = await runById(session, journalSchema, plan.of)
+    // Without its new partitions a table that was split is still one that rotate manages.
+    const forget = undone?.command === split.name ? [] : [forgetSet]
     const alongside: Alongside = {
       'swap-back': () => [
-        forgetSet(session, journalSchema, plan.table),
+        ...forget.map((of) => of(session, journalSchema, plan.table)),
         endRun(session, journalSchema, plan.of, 'rolled back', null),
       ],
     }
     const steps = await executeRun(run, plan.steps, alongside)
     const receipt = (await archivesOfRun(session, journalSchema, plan.of)).at(-1)?.receipt?.uri ?? null
     await endRun(session, journalSchema, runId, 'done', { steps })
-    return { runId, plan, steps, receipt }
+    return { runId, plan, steps, receipt, rolledBack: plan.of }
   },
   abandon: ({ id, table, plan }) => planAbandon(id, { table, guard: null, index: plan.index }),
 }

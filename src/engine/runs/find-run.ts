@@ -1,7 +1,7 @@
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
 import type { Session, Target } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
-import { doneSteps, journalExists, latestRun, recentRuns, runById, type Run } from '../../journal/journal.ts'
+import { doneSteps, journalExists, latestInEffect, latestRun, recentRuns, runById, type Run } from '../../journal/journal.ts'
 import { display, sameName, type TableName } from '../../sql/names.ts'
 import { readPatiently } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
@@ -56,7 +56,7 @@ async function lookUp(
   commands?: readonly string[],
 ): Promise<Run | undefined> {
   if (choice !== null && 'runId' in choice) return runById(session, schema, choice.runId)
-  if (choice !== null) return latestRun(session, schema, choice.table, commands)
+  if (choice !== null) return latestOf(session, schema, choice.table, commands)
   const recent = await recentRuns(session, schema)
   const candidates =
     commands === undefined
@@ -72,6 +72,20 @@ async function lookUp(
       'Pass the number of one.',
     )
   return candidates[0]
+}
+
+/** With `commands` the latest that can be rolled back, unless that is being done: then the one that it undoes. */
+async function latestOf(
+  session: Session,
+  schema: string,
+  table: TableName,
+  commands: readonly string[] | undefined,
+): Promise<Run | undefined> {
+  const latest = await latestRun(session, schema, table, commands)
+  const isOver = latest?.status === 'rolled back' || latest?.status === 'abandoned'
+  if (commands === undefined || !isOver) return latest
+  if ((await latestRun(session, schema, table))?.status === 'running') return latest
+  return (await latestInEffect(session, schema, table, commands)) ?? latest
 }
 
 /** Of each table only the latest run can be rolled back, and a copy only until its retired table is dropped. */

@@ -20,6 +20,8 @@ export interface RunResult {
   readonly receipt?: string | null
   /** Of a run that was abandoned after its tables had changed places: they stay so. */
   readonly swapped?: true
+  /** Of a rollback: the run that it undid. */
+  readonly rolledBack?: string
 }
 
 /** Undoes the preparations of an unfinished run, under the lease held. */
