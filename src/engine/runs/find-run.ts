@@ -1,7 +1,15 @@
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
 import type { Session, Target } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
-import { doneSteps, journalExists, latestInEffect, latestRun, recentRuns, runById, type Run } from '../../journal/journal.ts'
+import {
+  doneSteps,
+  journalExists,
+  latestInEffect,
+  latestRun,
+  recentRuns,
+  runById,
+  type Run,
+} from '../../journal/journal.ts'
 import { display, sameName, type TableName } from '../../sql/names.ts'
 import { readPatiently } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
