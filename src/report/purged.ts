@@ -91,8 +91,7 @@ function ofCandidates(figures: PurgeFigures, remaining: Remaining, { changed, go
     '',
     allGone ? 'All candidates are deleted.' : 'Of the candidates',
     ...indented([
-      ...(changed === 0 ? [] : [`changed since they were recorded, and kept: ${showRows(changed)}`]),
-      ...(others === 0 ? [] : [`deleted by others, or by an earlier run: ${showRows(others)}`]),
+      ...driftLines(changed, others),
       ...reasonsToStay(figures, remaining),
     ]),
   ]
@@ -102,7 +101,6 @@ function ofCandidates(figures: PurgeFigures, remaining: Remaining, { changed, go
 function ofArchived(figures: PurgeFigures, { matching, drift }: Remaining, left: ArchivedLeft): string[] {
   const { rows, changed, gone, dependents } = left
   const unmatched = rows - changed - gone - left.matching
-  // Of a candidate set nothing else is looked at.
   const late = drift === undefined ? Math.max(0, matching - left.matching) : 0
   return [
     '',
@@ -115,11 +113,27 @@ function ofArchived(figures: PurgeFigures, { matching, drift }: Remaining, left:
       ...(unmatched === 0 ? [] : [`unchanged, but match no more: ${showRows(unmatched)}`]),
       ...reasonsToStay(figures, left),
     ]),
+    ...(drift === undefined ? [] : notArchived(figures, left, drift)),
     ...(late === 0
       ? []
       : [
           `Came to match during the run, or changed, and match: ${showRows(late)}; the same command archives and deletes them`,
         ]),
+  ]
+}
+
+/** The candidates that were not archived, because they were no longer what had been recorded. */
+function notArchived({ rows }: PurgeFigures, left: ArchivedLeft, drift: Drift): string[] {
+  const changed = Math.max(0, drift.changed - left.changed)
+  const gone = Math.max(0, drift.gone - rows - left.gone)
+  if (changed + gone === 0) return []
+  return ['Of the candidates, not archived', ...indented(driftLines(changed, gone))]
+}
+
+function driftLines(changed: number, gone: number): string[] {
+  return [
+    ...(changed === 0 ? [] : [`changed since they were recorded, and kept: ${showRows(changed)}`]),
+    ...(gone === 0 ? [] : [`deleted by others, or by an earlier run: ${showRows(gone)}`]),
   ]
 }
 

@@ -392,12 +392,23 @@ test('given up when the store is gone, it ends all the same', async ({ database 
 test('a candidate set is archived under its approval, and stays as it is', async ({ database }) => {
   const table = await visits(database)
   const { runId } = await writeCandidates(database.url, written(table), { where: 'id % 3 = 0' }, quietly(SMALL))
-  await database.admin(sql`update ${quoted(table)} set t = 'changed' where id = 9`)
+  await database.admin(sql`update ${quoted(table)} set t = 'changed' where id in (9, 15)`)
+  await database.admin(sql`delete from ${quoted(table)} where id = 12`)
   const rows = { kind: 'candidates', set: runId ?? '', approvedBy: 'Ann', ticket: 'OPS-1' } as const
-  const result: PurgeResult = await purgeRows(database, table, archived('set', null, { rows }), SMALL)
-  expect(result.figures?.rows).toBe(99)
+  const request = archived('set', null, { rows })
+  await stopBefore('purge', database, table, request)
+  await database.admin(sql`update ${quoted(table)} set t = 'changed' where id in (21, 24, 27)`)
+  const result: PurgeResult = await purgeRows(database, table, request, SMALL)
+  expect(result.figures?.rows).toBe(94)
+  expect(describePurged(result).slice(-5)).toEqual([
+    'Archived, and not deleted: 3 rows, listed in removal.json',
+    '  changed since, and kept: 3 rows',
+    'Of the candidates, not archived',
+    '  changed since they were recorded, and kept: 2 rows',
+    '  deleted by others, or by an earlier run: 1 row',
+  ])
   const { receipt, ids } = await onlyArchive('set')
-  expect(ids).toEqual(multiples(300, 9))
+  expect(ids).toEqual(multiples(300, 9, 12, 15))
   expect(receipt.run).toMatchObject({ approvedBy: 'Ann', ticket: 'OPS-1' })
   const { rows: sets } = await database.admin(sql`select count(*)::int as rows from ${quoted(await setOf(database))}`)
   expect(sets).toEqual([{ rows: 100 }])

@@ -114,9 +114,9 @@ function dependingOn(purge: PurgeWork, { cascade }: PurgeSituation, set: Archive
   return { ...purge, dependents: dependentsOf(cascadeOf(cascade, set)) }
 }
 
-/** What matches now, and what became of the archived rows that were not deleted. */
+/** What matches now, of a candidate set what of it is unchanged; and what became of the archived rows that were not deleted. */
 function checkOf(purge: PurgeWork, work: PurgeWork, set: ArchivedSet): CheckStep {
-  return { ...checkStep(set.from === null ? purge : work), left: { work, sets: keysOf(purge.table, set) } }
+  return { ...checkStep(purge), left: { work, sets: keysOf(purge.table, set) } }
 }
 
 function objectionsToArchiving({ archiving, ...situation }: PurgeSituation): Objection[] {
