@@ -90,10 +90,7 @@ function ofCandidates(figures: PurgeFigures, remaining: Remaining, { changed, go
   return [
     '',
     allGone ? 'All candidates are deleted.' : 'Of the candidates',
-    ...indented([
-      ...driftLines(changed, others),
-      ...reasonsToStay(figures, remaining),
-    ]),
+    ...indented([...driftLines(changed, others), ...reasonsToStay(figures, remaining)]),
   ]
 }
 
