@@ -46,7 +46,7 @@ interface Idle {
 }
 
 /** Sessions of one database that are handed on. */
-export class SharedSessions implements SessionSource {
+class SharedSessions implements SessionSource {
   private readonly target: Address
   private readonly idle: Idle[] = []
   private closed = false

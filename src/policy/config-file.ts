@@ -8,7 +8,7 @@ import { noteSecrets } from './secrets.ts'
 import { parseConfig, unplaced, type WrittenConfig } from './written-config.ts'
 
 /** The names of config files. There is one, or it has to be named. */
-export const CONFIG_NAMES = ['yaml', 'json', 'js', 'mjs', 'ts'].map((extension) => `ebb.config.${extension}`)
+const CONFIG_NAMES = ['yaml', 'json', 'js', 'mjs', 'ts'].map((extension) => `ebb.config.${extension}`)
 
 /** The config file of a folder. Folders above it are not searched: another project's file must not remove rows here. */
 export async function findConfig(folder: string): Promise<string> {

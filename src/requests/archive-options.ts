@@ -82,7 +82,7 @@ export function archiveOptions(what: string) {
 type Archiving = typeof ARCHIVE & { readonly noArchive?: Option<boolean> }
 
 /** Notes options that say nothing without `--archive`, or contradict it. */
-export function checkArchive(given: Given<Options & Archiving>): void {
+function checkArchive(given: Given<Options & Archiving>): void {
   for (const key of Object.keys(WAYS)) given.needs(key, 'archive')
 }
 

@@ -72,7 +72,7 @@ const untilDeadline = inForm('text, number or true', (value): number | 'deadline
 )
 
 /** What becomes of a second run on a table. */
-export const WAIT = {
+const WAIT = {
   wait: option(
     '--wait [time]',
     'wait for another run of ebb on the same table: seconds, or 10 minutes (default: as long as --deadline)',

@@ -39,7 +39,7 @@ const OF_RDS = [
 ]
 
 /** The flavours, each with its looks; one that is known more closely comes first. */
-export const FLAVOURS: readonly Flavour[] = [
+const FLAVOURS: readonly Flavour[] = [
   {
     name: 'Amazon Aurora',
     looksLike: ({ functions }) => functions.includes(AURORA),

@@ -179,7 +179,7 @@ export async function assertCaptured(session: ClientBase, schema: string, work: 
   if (gaps.length > 0) throw notCaptured(work, gaps)
 }
 
-export function notCaptured({ source, capture }: CopyWork, gaps: readonly string[]): EbbError {
+function notCaptured({ source, capture }: CopyWork, gaps: readonly string[]): EbbError {
   return new EbbError(
     `changes of ${display(source)} were not all captured: ${gaps.join('; ')}`,
     isWayBack(capture)

@@ -3,7 +3,7 @@ import { display } from '../../sql/names.ts'
 import { OverreachError } from './changes.ts'
 
 /** A row of the batch cannot go, or be marked, as things are: others may without it. */
-export class RefusedError extends Error {
+class RefusedError extends Error {
   override readonly name = 'RefusedError'
 }
 

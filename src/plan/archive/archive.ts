@@ -52,7 +52,7 @@ function goalOf(table: TableName, { where, to }: ArchiveOrder): string {
   return `archive ${where === null ? 'all' : 'some'} rows of ${display(table)} in ${to.uri}`
 }
 
-export const LONG_SNAPSHOT =
+const LONG_SNAPSHOT =
   'one snapshot is held until all rows have been sent: meanwhile VACUUM removes no row versions that it can still see, in no table of this database'
 
 const ON_SEVERAL_NODES =

@@ -59,7 +59,7 @@ function kindObjections({ name, kind, persistence }: TableModel): Objection[] {
 }
 
 /** Rows have no versions there, which could tell that nobody has written. */
-export function columnarObjection(name: TableName): Objection {
+function columnarObjection(name: TableName): Objection {
   return objection(
     `citus-columnar:${display(name)}`,
     `${display(name)} is columnar, and Citus stores it: whether rows were added while they are read cannot be told`,

@@ -71,7 +71,7 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
 }
 
 /** Nothing is removed because of it. */
-export function archiveStays({ receipt = null }: Pick<RebuildRollbackSituation, 'receipt'>): string[] {
+function archiveStays({ receipt = null }: Pick<RebuildRollbackSituation, 'receipt'>): string[] {
   if (receipt === null) return []
   return [`the rows left out come back with it; their archive stays, and has no removal.json: ${receipt}`]
 }

@@ -18,7 +18,7 @@ import { parentsFirst, type WalkedReference } from './graph.ts'
 // statement, however many there are.
 
 /** More rows of other tables than that are not deleted by one statement. */
-export const MOST_WITH_ONE_BATCH = 10_000
+const MOST_WITH_ONE_BATCH = 10_000
 
 /** What can go ahead of a row of the root; `going` gives it, with the columns that are referred to. */
 export function goingAhead(cascade: Cascade, going: string): Ahead[] {

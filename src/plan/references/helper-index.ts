@@ -30,12 +30,12 @@ export interface HelperFacts {
 export const HELPER_NAME = '_ebb_helper_[0-9]+_[0-9a-f]{8}$'
 
 /** By which a helper index for the foreign key is accepted. */
-export function helperCode({ reference, from }: WalkedReference): string {
+function helperCode({ reference, from }: WalkedReference): string {
   return `helper-index:${display(from.name)}.${reference.name}`
 }
 
 /** Whether one can be built: not beside a partitioned table, nor without its owner's rights. */
-export function canHelp({ from: { partitioned, mayIndex } }: WalkedReference): boolean {
+function canHelp({ from: { partitioned, mayIndex } }: WalkedReference): boolean {
   return !partitioned && mayIndex === true
 }
 

@@ -6,10 +6,10 @@ import type { ColumnMapping, ColumnPair, RestoreTarget } from './columns.ts'
 import type { TableToRestore } from './situation.ts'
 
 /** Where the rows of an object are put before they go into the table; dropped at the commit. */
-export const STAGING: TableName = { schema: 'pg_temp', name: 'ebb_restore' }
+const STAGING: TableName = { schema: 'pg_temp', name: 'ebb_restore' }
 
 /** How many keys of rows that were not inserted are listed. */
-export const LISTED_KEYS = 100
+const LISTED_KEYS = 100
 
 /** Types are those of the table, never those that a receipt names: that may be anything. */
 export function stagingTable({ pairs }: ColumnMapping, { columns }: ArchivedTable): Sql {

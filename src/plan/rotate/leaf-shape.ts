@@ -22,6 +22,6 @@ export function leafShapeOf(set: PartitionedTable): LeafShape {
   }
 }
 
-export function newestTable({ partitions }: PartitionedTable): Partition | undefined {
+function newestTable({ partitions }: PartitionedTable): Partition | undefined {
   return partitions.findLast(({ kind, range, detachPending }) => kind === 'table' && range !== null && !detachPending)
 }

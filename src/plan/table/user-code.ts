@@ -7,7 +7,7 @@ import type { AloneStep, OnlineStep, Step } from '../language/step.ts'
 // vacuums indexes under a path of its own; before, and for checks, it is the session's.
 
 /** Whether building, checking or analysing the table can call functions of the user's. */
-export function callsCode({ indexes, constraints, statistics }: TableModel): boolean {
+function callsCode({ indexes, constraints, statistics }: TableModel): boolean {
   return (
     indexes.some(({ columns, partial }) => partial || columns.includes(null)) ||
     constraints.some(({ type }) => type === 'check') ||

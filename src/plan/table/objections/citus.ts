@@ -20,7 +20,7 @@ const WORKS: Readonly<Record<string, readonly Kind[]>> = {
 }
 
 /** A shard, or a node that is not the coordinator: for every command. */
-export function citusPlaceObjections(table: TableName, { kind, of, onCoordinator }: CitusTable): Objection[] {
+function citusPlaceObjections(table: TableName, { kind, of, onCoordinator }: CitusTable): Objection[] {
   const name = display(table)
   if (kind === 'shard') {
     const whole = of === null ? 'the table that it is a shard of' : display(of)

@@ -8,7 +8,7 @@ import type { Objection } from '../../language/step.ts'
 export const OLDEST_VERSION = 140000
 
 /** The tests run on nothing newer; see docs/versions.md. */
-export const NEWEST_MAJOR = 19
+const NEWEST_MAJOR = 19
 
 /** Releases that can lose data under what Ebb does; see docs/versions.md. */
 const BROKEN_MINORS: readonly (readonly [from: number, fixed: number, text: string])[] = [
