@@ -1,6 +1,5 @@
 import type { Command, Option as Flag } from 'commander'
-import { COMMON, DATABASE, LOCKS } from '../requests/common.ts'
-import { DISK_FREE } from '../requests/copying.ts'
+import { COMMON, DATABASE, DISK_FREE, LOCKS } from '../requests/common.ts'
 import { HOOKS } from '../requests/hooks.ts'
 import { nameOf, type Option } from '../requests/option.ts'
 import { PACE } from '../requests/pace.ts'

@@ -3,13 +3,12 @@ import type { EngineOptions } from '../engine/options.ts'
 import { LOCK_LIMITS } from '../engine/locks/short-locks.ts'
 import { DEFAULT_SCHEMA } from '../journal/journal.ts'
 import { DEFAULT_PACE, type PaceSettings } from '../pacing/limits.ts'
-import type { DISK_FREE } from './copying.ts'
 import { HOOKS } from './hooks.ts'
 import type { KEEP_JOURNAL } from './keep-journal.ts'
 import { commandLineOnly, flag, inForm, option, withDefault, required, defaulted, type Values } from './option.ts'
 import { pacingOf, type PACE } from './pace.ts'
 import type { TO } from './moving.ts'
-import { list, milliseconds, name, oneOf, tableName, text, whole } from './parsers.ts'
+import { bytes, list, milliseconds, name, oneOf, tableName, text, whole } from './parsers.ts'
 
 // Options that several commands have in common.
 
@@ -109,6 +108,15 @@ export const BATCHES = {
 
 function deadline(help: string, shown: string) {
   return defaulted('--deadline <time>', help, milliseconds, shown, { property: 'deadlineMs' })
+}
+
+/** Not part of a request: by the time a run is resumed it has changed. */
+export const DISK_FREE = {
+  diskFree: option(
+    '--disk-free <size>',
+    'free disk space on the server: "50 GB"; a copy that would not fit is not started',
+    bytes,
+  ),
 }
 
 /** The values that engine options are made of. */

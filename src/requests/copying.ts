@@ -1,23 +1,18 @@
-import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-options.ts'
-import { KEEP_JOURNAL } from './keep-journal.ts'
-import { option, withDefault, type Option, type Options, type Values } from './option.ts'
-import type { Given } from './spec.ts'
 import type { Jobs } from '../plan/copy/work.ts'
-import { bytes, interval, oneOf, whole } from './parsers.ts'
+import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-options.ts'
+import { AT_END, COMMON, DISK_FREE, EXECUTE, LOCKS } from './common.ts'
+import { KEEP_JOURNAL } from './keep-journal.ts'
+import { METRICS_PORT } from './metrics-port.ts'
+import { option, withDefault, type Option, type Options, type Values } from './option.ts'
+import { CHUNK_PACE } from './pace.ts'
+import { interval, oneOf, whole } from './parsers.ts'
+import { checkPlanFile, PLAN_FILE } from './plan-file.ts'
+import type { Given } from './spec.ts'
 
 const MOST_JOBS = 32
 
 function jobs(value: unknown): Jobs {
   return value === 'auto' ? value : whole(1, MOST_JOBS)(value)
-}
-
-/** Not part of a request: by the time a run is resumed it has changed. */
-export const DISK_FREE = {
-  diskFree: option(
-    '--disk-free <size>',
-    'free disk space on the server: "50 GB"; a copy that would not fit is not started',
-    bytes,
-  ),
 }
 
 /** How rows are copied, and what happens to the rows left out. */
@@ -48,6 +43,18 @@ export const COPYING = {
   ),
 }
 
+/** The options of a command that copies, beside its own. */
+export const COPY_COMMAND = {
+  ...COPYING,
+  ...CHUNK_PACE,
+  ...EXECUTE,
+  ...PLAN_FILE,
+  ...LOCKS,
+  ...AT_END,
+  ...METRICS_PORT,
+  ...COMMON,
+}
+
 /** Their part of a request. */
 export function copyRequest(values: Values<typeof COPYING>) {
   const { transport, jobs, noArchive, retireAfter } = values
@@ -55,8 +62,12 @@ export function copyRequest(values: Values<typeof COPYING>) {
   return { transport, jobs, noArchive, ...(archive === null ? {} : { archive }), retireAfter }
 }
 
-/** Notes what contradicts `--archive`, and that there is nothing to archive where all rows are kept. */
-export function checkLeftOut(given: Given<Options & typeof COPYING & { readonly keep: Option }>): void {
+/** Notes what contradicts another option of these, and that there is nothing to archive where all rows are kept. */
+export function checkCopying(
+  given: Given<Options & typeof COPY_COMMAND & { readonly keep: Option }>,
+  executes: boolean,
+): void {
+  checkPlanFile(given, executes)
   checkArchiveOrNot(given)
   if (given.has('archive') && !given.has('keep'))
     given.refuse('archive', 'no row is left out', `Omit it, or pass ${given.name('keep')}.`)

@@ -1,10 +1,8 @@
 import type { PartitionRequest } from '../plan/language/policy.ts'
-import { COMMON, EXECUTE, LOCKS, AT_END, TABLE } from './common.ts'
-import { METRICS_PORT } from './metrics-port.ts'
-import { checkLeftOut, COPYING, copyRequest } from './copying.ts'
+import { TABLE } from './common.ts'
+import { checkCopying, COPYING, COPY_COMMAND, copyRequest } from './copying.ts'
 import { keysOf, option, required, defaulted } from './option.ts'
 import { CHUNK_PACE } from './pace.ts'
-import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
 import { spec } from './spec.ts'
 import { interval, name, oneOf, timezone, whole, width } from './parsers.ts'
 
@@ -41,18 +39,10 @@ export const PARTITION = spec({
     ),
     timezone: defaulted('--timezone <name>', 'time zone of the partition bounds', timezone, 'UTC'),
     expireBy: option('--expire-by <column>', 'time column by which rows of a table partitioned by id expire', name),
-    ...COPYING,
-    ...CHUNK_PACE,
-    ...EXECUTE,
-    ...PLAN_FILE,
-    ...LOCKS,
-    ...AT_END,
-    ...METRICS_PORT,
-    ...COMMON,
+    ...COPY_COMMAND,
   },
   check(given, { method, execute }) {
-    checkPlanFile(given, execute === true)
-    checkLeftOut(given)
+    checkCopying(given, execute === true)
     if (method !== 'attach') return
     const copy = given.spell('method', 'copy')
     for (const key of keysOf(OF_COPYING))

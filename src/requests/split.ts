@@ -1,10 +1,7 @@
 import type { SplitOrder } from '../engine/commands/split.ts'
-import { COMMON, EXECUTE, LOCKS, AT_END, TABLE } from './common.ts'
-import { METRICS_PORT } from './metrics-port.ts'
-import { checkLeftOut, COPYING, copyRequest } from './copying.ts'
+import { TABLE } from './common.ts'
+import { checkCopying, COPY_COMMAND, copyRequest } from './copying.ts'
 import { option } from './option.ts'
-import { CHUNK_PACE } from './pace.ts'
-import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
 import { spec } from './spec.ts'
 import { interval, tableName, width } from './parsers.ts'
 
@@ -18,19 +15,9 @@ export const SPLIT = spec({
       width,
     ),
     keep: option('--keep <interval>', 'leave older rows behind (default: keep all)', interval),
-    ...COPYING,
-    ...CHUNK_PACE,
-    ...EXECUTE,
-    ...PLAN_FILE,
-    ...LOCKS,
-    ...AT_END,
-    ...METRICS_PORT,
-    ...COMMON,
+    ...COPY_COMMAND,
   },
-  check(given, { execute }) {
-    checkPlanFile(given, execute === true)
-    checkLeftOut(given)
-  },
+  check: (given, { execute }) => checkCopying(given, execute === true),
   request: ({ partition, every, keep, ...copying }): SplitOrder => ({
     partition,
     every,
