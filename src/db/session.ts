@@ -51,6 +51,9 @@ const SETTINGS: readonly (readonly [string, string])[] = [
   ['tcp_keepalives_count', '3'],
   ['jit', 'off'], // questions to the catalogue look expensive to the planner: compiling one took 1.2 s, running it 2 ms
   ['standard_conforming_strings', 'on'],
+  // What the role has in `pg_settings` is not what it has there when a parallel worker looks (findings/).
+  ['debug_parallel_query', 'off'], // from 16 on
+  ['force_parallel_mode', 'off'], // up to 15
 ]
 
 const CONNECT_TIMEOUT_MS = 15_000
@@ -177,7 +180,7 @@ export async function applySettings(client: pg.Client, purpose: string): Promise
   const values = pairs.map(([name, value]) => `(${literal(name).text}, ${literal(value).text})`).join(', ')
   await inOneGo(client, () => [
     // Until they are set, objects on the user's search path could be mistaken for PostgreSQL's own.
-    // `transaction_timeout` exists from 17 on.
+    // `transaction_timeout` exists from 17 on. What a server does not have is passed over.
     client.query(
       `select pg_catalog.set_config(name, value, false) from (values ${values}, ('transaction_timeout', '0')) pinned (name, value)
        where pg_catalog.current_setting(name, true) is not null`,

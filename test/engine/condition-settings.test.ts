@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest'
+import { readConditionSettings } from '../../src/catalog/condition/condition-settings.ts'
 import { advise } from '../../src/engine/commands/advise.ts'
 import { withSession } from '../../src/db/session.ts'
 import { resume, retire } from '../../src/engine/runs/runs.ts'
@@ -47,6 +48,14 @@ async function idsOf(database: Database, table: TableName, where = 'true'): Prom
   await app.end()
   return rows.map(({ id }) => id)
 }
+
+test('what the role has is read as it is where every query is to have a parallel worker', async ({ database }) => {
+  const always = database.version < 160_000 ? 'force_parallel_mode' : 'debug_parallel_query'
+  await set(database, { search_path: 'pg_temp', timezone: 'Asia/Tokyo', [always]: 'on' })
+
+  const settings = await withSession(database.url, 'test', (session) => readConditionSettings(session))
+  expect(settings).toMatchObject({ search_path: 'pg_temp', TimeZone: 'Asia/Tokyo', timezone_abbreviations: 'Default' })
+})
 
 const MOMENTS = [`'2025-12-01 00:00+00'`, `'2025-12-31 20:00+00'`, `'2026-02-01 00:00+00'`]
 const BEFORE_NEW_YEAR = `at < '2026-01-01'`

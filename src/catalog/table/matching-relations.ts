@@ -24,7 +24,7 @@ export async function readMatchingRelations(
   return readAll<MatchingRelation>(
     client,
     sql`
-    with setting as (select reset_val as path from pg_settings where name = 'search_path'),
+    with setting as materialized (select reset_val as path from pg_settings where name = 'search_path'),
     part as (select trim(both from p.text) as text, p.position from setting, unnest(string_to_array(path, ',')) with ordinality p (text, position)),
     place as (
       select n.oid, n.nspname, min(part.position) as position

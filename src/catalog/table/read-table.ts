@@ -38,7 +38,7 @@ async function onSearchPath(client: ClientBase, name: string): Promise<TableName
   return first(
     client,
     sql`
-    with setting as (select reset_val as path from pg_settings where name = 'search_path'),
+    with setting as materialized (select reset_val as path from pg_settings where name = 'search_path'),
     part as (select trim(both from p.text) as text, p.position from setting, unnest(string_to_array(path, ',')) with ordinality p (text, position))
     select n.nspname as schema, c.relname as name
     from part join pg_namespace n on n.nspname = case
