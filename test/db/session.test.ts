@@ -19,6 +19,7 @@ const DEFAULTS = [
   ['idle_in_transaction_session_timeout', '0', '1min'],
   ['standard_conforming_strings', 'off', 'on'],
   ['jit', 'on', 'off'],
+  ['quote_all_identifiers', 'on', 'off'],
 ] as const
 
 test.for(DEFAULTS)(
