@@ -51,6 +51,7 @@ const SETTINGS: readonly (readonly [string, string])[] = [
   ['tcp_keepalives_count', '3'],
   ['jit', 'off'], // questions to the catalogue look expensive to the planner: compiling one took 1.2 s, running it 2 ms
   ['standard_conforming_strings', 'on'],
+  ['exit_on_error', 'off'], // some errors are expected: a lock that is not free
   ['quote_all_identifiers', 'off'], // definitions are compared with those that the journal has, and with our own
   // What the role has in `pg_settings` is not what it has there when a parallel worker looks (findings/).
   ['debug_parallel_query', 'off'], // from 16 on

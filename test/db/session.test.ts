@@ -20,6 +20,7 @@ const DEFAULTS = [
   ['standard_conforming_strings', 'off', 'on'],
   ['jit', 'on', 'off'],
   ['quote_all_identifiers', 'on', 'off'],
+  ['exit_on_error', 'on', 'off'],
 ] as const
 
 test.for(DEFAULTS)(
