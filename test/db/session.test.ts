@@ -19,6 +19,7 @@ const DEFAULTS = [
   ['idle_in_transaction_session_timeout', '0', '1min'],
   ['standard_conforming_strings', 'off', 'on'],
   ['jit', 'on', 'off'],
+  ['parallel_setup_cost', '0', '1000'],
   ['quote_all_identifiers', 'on', 'off'],
   ['exit_on_error', 'on', 'off'],
 ] as const
