@@ -3,6 +3,7 @@ import { readForeignTable } from '../catalog/foreign-table.ts'
 import { readCitus, readManagers } from '../catalog/managers.ts'
 import { readPartitionedTable } from '../catalog/partitions/partitioned-table.ts'
 import { readUnknownNodes } from '../catalog/partitions/planned-leaves.ts'
+import { readSubscribedSequences } from '../catalog/table/subscribed-sequences.ts'
 import { readForeignCode } from '../catalog/table/table-code.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { readOne } from '../db/query.ts'
@@ -17,16 +18,20 @@ import { citusObjections } from '../plan/table/objections/citus.ts'
 import { foreignObjections } from '../plan/table/objections/foreign.ts'
 import { managerObjections } from '../plan/table/objections/manager.ts'
 import { codeObjections } from '../plan/table/objections/code.ts'
+import { subscribedSequenceObjections } from '../plan/table/objections/publication.ts'
 import { unknownNodeObjections } from '../plan/table/objections/unknown-nodes.ts'
 import { sameName, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import type { EngineOptions, PlanOptions } from './options.ts'
 
+/** Commands that give the identity columns of a table new sequences. */
+const REPLACES_SEQUENCES: ReadonlySet<string> = new Set(['partition', 'rebuild', 'rollback'])
+
 type Accepting = Pick<EngineOptions, 'accept'>
 
 /**
- * Objections to any command on a table: code of other roles that a superuser would run, and rows that another server, or
- * an extension, stores elsewhere.
+ * Objections to any command on a table: code of other roles that a superuser would run, rows that another server, or an
+ * extension, stores elsewhere, and subscriptions to what would be replaced.
  */
 export async function objectionsToTable(
   session: Session,
@@ -42,6 +47,10 @@ export async function objectionsToTable(
     // Nothing is asked of another server then, nor is anything else said.
     const foreign = await readForeignTable(session, table)
     if (foreign !== null) return foreignObjections(command, table, foreign)
+    const replaced = REPLACES_SEQUENCES.has(command)
+      ? unaccepted(subscribedSequenceObjections(await readSubscribedSequences(session, table)), accept)
+      : []
+    if (replaced.length > 0) return replaced
     const citus = await readCitus(session, table)
     const ofCitus = citus === null ? [] : citusObjections(command, table, citus)
     if (ofCitus.length > 0 || ofAnyStorage) return ofCitus

@@ -1,4 +1,5 @@
 import type { ReplicaIdentity, Sending } from '../../../catalog/table/published.ts'
+import type { SubscribedSequence } from '../../../catalog/table/subscribed-sequences.ts'
 import type { TableModel } from '../../../catalog/table/table-model.ts'
 import { display, quoted } from '../../../sql/names.ts'
 import { ident, join } from '../../../sql/sql.ts'
@@ -32,6 +33,20 @@ export function replicationObjections(table: TableModel): Objection[] {
       ),
     ),
   ]
+}
+
+/** A subscription knows a sequence by its oid, and that of an identity column is replaced by a new one of its name. */
+export function subscribedSequenceObjections(sequences: readonly SubscribedSequence[]): Objection[] {
+  return sequences.map(({ name, subscriptions }) => {
+    const code = `subscribed-sequence:${display(name)}`
+    const refresh = subscriptions.map((one) => `alter subscription ${ident(one).text} refresh publication;`)
+    return {
+      code,
+      what: `a subscription brings the value of the sequence ${display(name)}, and would lose track of it without a word: a new sequence takes its name`,
+      fix: `Afterwards: ${refresh.join(' ')} If that will be done: --accept ${code}`,
+      acceptable: true,
+    }
+  })
 }
 
 /** What a new table beside this one would be sent as, while it is filled: rows of a table that subscribers do not know. */
