@@ -25,7 +25,7 @@ import { sql } from '../sql/sql.ts'
 import type { EngineOptions, PlanOptions } from './options.ts'
 
 /** Commands that give the identity columns of a table new sequences. */
-const REPLACES_SEQUENCES: ReadonlySet<string> = new Set(['partition', 'rebuild', 'rollback'])
+const REPLACES_SEQUENCES: ReadonlySet<string> = new Set(['partition', 'partition-copy', 'rebuild', 'rollback'])
 
 type Accepting = Pick<EngineOptions, 'accept'>
 
