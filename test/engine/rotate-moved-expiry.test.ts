@@ -1,4 +1,9 @@
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { describe, expect } from 'vitest'
+import { archive } from '../../src/engine/commands/archive.ts'
+import { carryOut } from '../../src/engine/run.ts'
+import type { Receipt } from '../../src/plan/archive/receipt.ts'
 import type { RotateRequest, SetReport } from '../../src/engine/commands/rotate.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
 import { parseInterval } from '../../src/grid/interval.ts'
@@ -7,8 +12,10 @@ import { ident, literal, raw, sql } from '../../src/sql/sql.ts'
 import { migrateJournal } from '../../src/journal/migrate.ts'
 import { registerSet } from '../../src/journal/sets.ts'
 import type { SetPolicy } from '../../src/plan/language/policy.ts'
+import { archivedRows, archiveFolder, archiveTo } from '../support/archiving.ts'
 import { coldServer } from '../support/cold-server.ts'
 import { test, type Database } from '../support/database.ts'
+import { quietly, written } from '../support/tool.ts'
 import {
   ASKED,
   cutAt,
@@ -89,6 +96,31 @@ describe('moved rows that have expired, too', () => {
     expect(await journalOf(database, table)).toEqual(expect.arrayContaining(['moved', 'detached', 'dropped']))
     const again = await removing(database, table)
     expect([again.failed, again.retired]).toEqual([[], []])
+  })
+
+  test('are archived on their server first, by whoever wants to keep them', async ({ database }) => {
+    const table = await moved(database)
+    const before = await rowsOf(database, table)
+    const folder = await archiveFolder()
+    try {
+      const archived: string[] = []
+      for (const offset of [-5, -4]) {
+        const name = written(leafOf(database, table, offset))
+        const asked = { where: null, to: archiveTo(folder.uri) }
+        const { receipt } = await carryOut(cold.urlOf(database), name, archive, asked, quietly())
+        const read = JSON.parse(await readFile(fileURLToPath(receipt.uri), 'utf8')) as Receipt
+        archived.push(...(await archivedRows(folder.path, read)))
+      }
+      // As its mark says, the table there is still the one that was moved.
+      const report = await removing(database, table)
+      expect([report.failed, report.retired.length]).toEqual([[], 2])
+      expect(await rowsOf(database, table)).toEqual(before.filter((row) => !isBefore(row)))
+      expect(archived.map((row) => row.split(',')[0])).toEqual(
+        before.filter(isBefore).map((row) => /\d+/.exec(row)?.[0]),
+      )
+    } finally {
+      await folder.close()
+    }
   })
 
   test('stay where there is an objection, a hold, or something that depends on them', async ({ database }) => {

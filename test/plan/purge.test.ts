@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { objectionsToLooking } from '../../src/plan/purge/objections.ts'
+import type { Archiving } from '../../src/plan/purge/archive/archiving.ts'
 import { planPurge } from '../../src/plan/purge/purge.ts'
+import type { StoredKind } from '../../src/plan/purge/stored-list.ts'
 import { planCascade } from '../../src/plan/references/cascade.ts'
 import { OUR_SETTINGS } from '../../src/sql/condition-settings.ts'
 import {
@@ -310,6 +312,27 @@ describe('with an archive', () => {
 
     expect(keys(plan)).toEqual(['set', 'archive', ...after])
     expect(plan.purge?.leaves.map(({ walk }) => walk)).toMatchObject([{ kind: 'blocks', listed: { leaf: 0 } }])
+  })
+
+  test('what Citus stores is listed beside the rows, on their nodes', () => {
+    const stored = (archiving: Partial<Archiving>) => {
+      const situation = archivedPurgeSituation({ leaves: [leaf({ stored: 'shards' })] })
+      return planPurge({ ...situation, archiving: { ...situation.archiving!, ...archiving } }, archivedPurgeRequest())
+    }
+    const plan = stored({ stored: { kind: 'distributed', distributionColumn: 'id' } })
+    expect(keys(plan)).toEqual(['set', 'archive', 'settle', ...after])
+    expect(plan.steps[0]?.statements.at(-1)).toBe(
+      `select create_distributed_table('"ebb"."purge_keys_7"', 'ebb_key_1', colocate_with => '"public"."events"')`,
+    )
+    expect(plan.purge?.leaves).toMatchObject([{ archived: { leaf: 0 }, stored: 'shards' }])
+
+    const created = (kind: StoredKind['kind']) =>
+      stored({ stored: { kind, distributionColumn: null } }).steps[0]?.statements.at(-1)
+    expect(created('reference')).toBe(`select create_reference_table('"ebb"."purge_keys_7"')`)
+    expect(created('managed local')).toBe(`select citus_add_local_table_to_metadata('"ebb"."purge_keys_7"')`)
+    const whole = stored({ stored: { kind: 'distributed', distributionColumn: null } })
+    expect(whole.objections.map(({ code }) => code)).toEqual(['citus-archive'])
+    expect(whole.objections[0]?.fix).toContain('ebb archive public.events --where')
   })
 
   test('a run that an earlier version began records keys, as it was planned', () => {

@@ -6,6 +6,7 @@ import { loadBeforehand, receiptDigest, receiptText } from '../../archive/receip
 import type { Store } from '../../archive/store.ts'
 import { readClock } from '../../db/clock.ts'
 import { readSystemIdentifier } from '../../catalog/server-model.ts'
+import { inOneGo } from '../../db/in-one-go.ts'
 import { readOne } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
 import { inTransaction } from '../../db/transaction.ts'
@@ -66,8 +67,8 @@ export interface ArchiveOrder {
 
 /** Rows of which no snapshot is the same on all nodes. */
 export interface StoredRows {
-  /** Of the relation, from before the first row was read. */
-  readonly fingerprint: string
+  /** Of the relation, from before the first row was read; null where the rows have been listed (plan/purge/stored-list.ts). */
+  readonly fingerprint: string | null
   /** @throws {EbbError} if anything was written since, or another number of rows was there */
   readonly assertUnchanged: (archived: number) => Promise<void>
 }
@@ -152,15 +153,18 @@ async function inSnapshotOf<T>(
 ): Promise<T[]> {
   const { session, lockLimits } = context
   return inTransaction(session, { isolation: 'repeatable read' }, async () => {
-    await session.query(
-      `set local idle_in_transaction_session_timeout = 0; set local lock_timeout = ${Math.ceil(lockLimits.deadlineMs)}`,
+    if (stored !== undefined) await putOnAllNodes(session, settings)
+    // One by one: Citus sends on the whole message.
+    await inOneGo(session, () =>
+      ['idle_in_transaction_session_timeout = 0', `lock_timeout = ${Math.ceil(lockLimits.deadlineMs)}`].map((setting) =>
+        session.query(`set local ${setting}`),
+      ),
     )
     // Before the snapshot, which the first query takes: nothing is altered between that and the COPY.
     for (const { table } of rows) await session.query(sql`lock table ${quoted(table)} in access share mode`)
     const preparing = prepare?.(session)
     loadBeforehand()
     await preparing
-    if (stored !== undefined) await putOnAllNodes(session, settings)
     const archived: T[] = []
     for (const one of rows) archived.push(await archive(one))
     return archived

@@ -41,7 +41,7 @@ import { withTriedStore } from '../archive/with-store.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import type { Remaining } from '../purge/check.ts'
 import { archiveOf, assertStillStored } from '../purge/archive/archive-set.ts'
-import { readArchiving, readDependents } from '../purge/archive/read-archiving.ts'
+import { readArchiving, readDependents, readStoredKind } from '../purge/archive/read-archiving.ts'
 import { measureLookUps } from '../purge/reference-cost.ts'
 import type { RunContext } from '../table-context.ts'
 
@@ -94,7 +94,8 @@ export const purge: Command<PurgeRequest, PurgePlan, StoredSituation, PurgeResul
 }
 
 function deletedWith({ dependents }: PurgeWork): readonly TableName[] {
-  return distinctNames(dependents.companions.flatMap(({ table }) => table ?? []))
+  const companions = dependents.companions.flatMap(({ table }) => table ?? [])
+  return distinctNames([...companions, ...(dependents.stored ?? []).map(({ table }) => table)])
 }
 
 /** If no row matches. */
@@ -265,6 +266,7 @@ async function verifySituation(
       since === null ? written : rowsOfStale(since),
       await readLeafFacts(session, [name, ...leaves]),
       await readReferenceGraph(session, name),
+      await readStoredKind(session, { table, leaves: situation.leaves }),
     ],
   )
 }

@@ -56,6 +56,11 @@ export class CrowdedError extends Error {
   }
 }
 
+/** A row was changed between the statements of a batch. Nothing is deleted. */
+export class RowsChangedError extends Error {
+  override readonly name = 'RowsChangedError'
+}
+
 export interface BatchOutcome {
   /** Rows that match; `held` of them have to stay, `gone` are deleted. */
   readonly found: number
@@ -268,7 +273,6 @@ export function tookTooLong(error: unknown): boolean {
 
 /** Somebody was in the way, or it took too long, or a row among them cannot go: fewer rows, a little later, may do. */
 export function isToBeRetried(error: unknown, signal: AbortSignal): boolean {
-  return (
-    !signal.aborted && (error instanceof CrowdedError || RETRIED.includes(codeOf(error)) || refusalOf(error) !== null)
-  )
+  const another = error instanceof CrowdedError || error instanceof RowsChangedError
+  return !signal.aborted && (another || RETRIED.includes(codeOf(error)) || refusalOf(error) !== null)
 }

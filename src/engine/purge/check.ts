@@ -8,6 +8,7 @@ import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { countStatement } from '../../plan/purge/batch.ts'
 import { isRecorded, type RecordedWalk } from '../../plan/purge/positions.ts'
 import type { ArchivedKeys } from '../../plan/purge/archive/work.ts'
+import { entriesLeft, isArchived } from '../../plan/purge/stored-list.ts'
 import { LIST_COLUMNS } from '../../plan/purge/version-list.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
@@ -15,7 +16,8 @@ import { raw, sql, type Sql } from '../../sql/sql.ts'
 import type { TableContext } from '../table-context.ts'
 import { rangeOf } from './batch.ts'
 import { forEachSlice, readDrift, type Drift } from './candidates/slices.ts'
-import { countStored } from './stored/count.ts'
+import { countArchived, countStored } from './stored/count.ts'
+import { assertAllEnded } from './stored/ended.ts'
 import { assertLeaf, LeafLostError, WalkAnewError } from './leaf-state.ts'
 
 /** Rows that match now, as short snapshots saw them one after the other. */
@@ -48,6 +50,7 @@ export async function countLeft(
   context: TableContext,
   sets: readonly ArchivedKeys[],
 ): Promise<ArchivedLeft> {
+  await assertAllEnded(context, sets)
   const { matching, reasons, drift = { changed: 0, gone: 0 } } = await countRemaining(work, context)
   const counts: { table: TableName; rows: number }[] = []
   for (const keys of sets) counts.push({ table: keys.table, rows: await countEntries(context.session, keys) })
@@ -56,9 +59,10 @@ export async function countLeft(
 }
 
 /** Of a set, or a list. */
-export async function countEntries(session: Session, { set, listed }: ArchivedKeys): Promise<number> {
+export async function countEntries(session: Session, { set, listed, stored }: ArchivedKeys): Promise<number> {
   const entries = raw(listed === true ? `coalesce(sum(cardinality(${LIST_COLUMNS.addresses})), 0)` : 'count(*)')
-  return (await readOne<{ rows: number }>(session, sql`select ${entries}::float8 as rows from ${quoted(set)}`)).rows
+  const from = stored === true ? entriesLeft(set) : quoted(set)
+  return (await readOne<{ rows: number }>(session, sql`select ${entries}::float8 as rows from ${from}`)).rows
 }
 
 /** 64 MB: a snapshot of a fraction of a second. */
@@ -71,6 +75,7 @@ type Counts = readonly number[]
 
 /** Counts, to the present end of each leaf: what came to match since the walk is there as well. */
 export async function countRemaining(work: PurgeWork, context: TableContext): Promise<Remaining> {
+  if (work.leaves.some(isArchived)) return { ...(await countArchived(context, work)), held: 0, reasons: [] }
   if (work.leaves.some(({ stored }) => stored !== undefined))
     return { matching: await countStored(context.session, work, context.signal), held: 0, reasons: [] }
   let counts: Counts = []

@@ -11,7 +11,7 @@ import { aboutShare, matchingRows } from './matching-rows.ts'
 import type { PurgeRequest } from './request.ts'
 import { knownRows, type PurgeSituation } from './situation.ts'
 import { describeGroups } from './stale.ts'
-import { storedNotes } from './stored.ts'
+import { isStored, storedNotes } from './stored.ts'
 import type { ChosenWalk } from './walk.ts'
 
 /** What a plan is based on, for people. */
@@ -38,7 +38,7 @@ export function evidenceOf(
     ...(archive === undefined ? [] : [describeArchiving(archive)]),
     ...shown.map(({ leaf, why }) => `${display(leaf.name)}: ${describeWalk(leaf.walk)} (${why})`),
     ...(chosen.length > MOST_SHOWN ? [`… and ${chosen.length - MOST_SHOWN} more partitions`] : []),
-    ...describeReferences(cascade),
+    ...describeReferences(cascade, leaves.some(isStored) ? 'transaction' : 'statement'),
     ...describeAhead(cascade),
   ]
 }

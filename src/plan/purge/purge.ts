@@ -19,7 +19,8 @@ import type { PurgeRequest, RowSource } from './request.ts'
 import { knownRows, type PurgeSituation } from './situation.ts'
 import { chooseWalk } from './walk.ts'
 import { isStored, storedObjections } from './stored.ts'
-import { ALONE, type PurgeWork } from './work.ts'
+import { storedDependents } from './stored-dependents.ts'
+import { ALONE, type Dependents, type PurgeWork } from './work.ts'
 import { BLOCK_READ_SECONDS, DELETED_BY_BLOCK_SECONDS, DELETED_BY_KEY_SECONDS } from '../advise/rates.ts'
 import { serverNotes } from '../table/objections/server.ts'
 import { describeStale, groupsOfStale, staleSince } from './stale.ts'
@@ -54,7 +55,7 @@ export function planPurge(facts: PurgeSituation, request: PurgeRequest): PurgePl
   const reasons = [
     ...purgeObjections(table, leaves, reach, request, situation.server),
     ...objectionsAbove(situation.itself, leaves),
-    ...(leaves.some(isStored) ? [] : objectionsAround(situation)),
+    ...(leaves.some(isStored) && !request.cascade ? [] : objectionsAround(situation)),
     ...(candidates === undefined ? rowsElsewhere(table, leaves, reach) : candidateObjections(candidates, table)),
     ...objectionsToArchiving(situation),
     ...storedObjections(situation, request),
@@ -73,7 +74,7 @@ export function planPurge(facts: PurgeSituation, request: PurgeRequest): PurgePl
     where: situation.predicate.text,
     settings: candidates?.settings ?? situation.condition.settings,
     leaves: chosen.map(({ leaf }) => leaf),
-    dependents: leaves.some(isStored) ? ALONE : dependentsOf(situation.cascade),
+    dependents: leaves.some(isStored) ? storedWith(situation.cascade) : dependentsOf(situation.cascade),
     action: { kind: 'delete' },
   }
   const set = setOf(situation, request, purge)
@@ -96,6 +97,12 @@ export function planPurge(facts: PurgeSituation, request: PurgeRequest): PurgePl
   const keys = set === null ? {} : { archivedKeys: { sets: keysOf(table.name, set), settings: set.settings } }
   const temporary = helpers.indexes.length === 0 ? {} : { helpers: helpers.indexes }
   return { ...base, ...told, steps, purge: deletion, ...keys, ...temporary }
+}
+
+/** Nothing, unless they are followed: what is referred to then stays. */
+function storedWith(cascade: PurgeSituation['cascade']): Dependents {
+  const stored = storedDependents(cascade)
+  return stored.length === 0 ? ALONE : { ...ALONE, stored }
 }
 
 function setOf(

@@ -6,6 +6,8 @@ import type { Objection } from '../language/step.ts'
 import type { WalkedReference } from '../references/graph.ts'
 import type { PurgeRequest } from './request.ts'
 import type { PurgeSituation } from './situation.ts'
+import { isListable } from './stored-list.ts'
+import { isFollowedThere } from './stored-dependents.ts'
 import { uniqueKey } from './walk.ts'
 
 // What a purge does not do on tables that Citus stores, whose rows one statement reaches on all nodes.
@@ -16,12 +18,12 @@ export function isStored({ stored }: LeafModel): boolean {
 
 /** Why rows of such a table cannot be deleted as they were asked to be. */
 export function storedObjections(
-  { table, leaves, cascade }: Pick<PurgeSituation, 'table' | 'leaves' | 'cascade'>,
+  { table, leaves, cascade, archiving }: Pick<PurgeSituation, 'table' | 'leaves' | 'cascade' | 'archiving'>,
   { archive, orderBy, cascade: follows }: Pick<PurgeRequest, 'archive' | 'orderBy' | 'cascade'>,
 ): Objection[] {
   if (!leaves.some(isStored)) return []
   return [
-    ...when(archive !== undefined, () => archiveObjection(table.name)),
+    ...when(archive !== undefined && !isListable(archiving?.stored), () => archiveObjection(table.name)),
     ...when(orderBy !== null, () =>
       objection(
         'citus-order-by',
@@ -29,9 +31,18 @@ export function storedObjections(
         'Omit --order-by: the same blocks of all shards are taken at once.',
       ),
     ),
-    ...cascade.walked.map((reference) => referenceObjection(table.name, reference, follows)),
+    ...cascade.walked.flatMap((reference) =>
+      follows && canFollow(leaves, archive) && isFollowedThere(reference)
+        ? []
+        : referenceObjection(table.name, reference, follows),
+    ),
     ...keyObjections(leaves),
   ]
+}
+
+/** Copies of a reference table are referred to from everywhere; of rows that are archived, those that go with them would have to be listed. */
+function canFollow(leaves: readonly LeafModel[], archive: PurgeRequest['archive']): boolean {
+  return archive === undefined && leaves.every(({ stored }) => stored !== 'copies')
 }
 
 /** An address is that of another row in each copy of a reference table. */
@@ -68,7 +79,7 @@ export function candidatesObjection(table: TableName): Objection {
 function archiveObjection(table: TableName): Objection {
   return objection(
     'citus-archive',
-    `the nodes of Citus have no snapshot in common, so what an archive of ${display(table)} holds and what is deleted could differ`,
+    `${display(table)} is one shard of Citus without a distribution column, in which it cannot list the rows that are archived`,
     `Archive them first, when nobody writes to them: ebb archive ${shellWord(display(table))} --where …; then purge with --no-archive and the same condition, with times instead of now().`,
   )
 }
@@ -101,7 +112,7 @@ function referenceObjection(table: TableName, { reference, from }: WalkedReferen
 export function storedNotes(leaves: readonly LeafModel[]): string[] {
   if (!leaves.some(isStored)) return []
   return [
-    'each batch is one statement for all nodes, and commits by two-phase commit with its entry in the journal; updates and deletes of others that concern all shards wait for it',
+    'each batch is one statement for all nodes, or a few where rows are archived or refer to others, and commits by two-phase commit with its entry in the journal; updates and deletes of others that concern all shards wait for it',
     'locked rows cannot be skipped by Citus: their range is left and halved until the rows around them have gone',
   ]
 }

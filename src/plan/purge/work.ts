@@ -1,4 +1,5 @@
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
+import type { ColumnPair } from '../../catalog/references/foreign-key.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { Ordering } from '../../sql/operators.ts'
 
@@ -50,6 +51,16 @@ export interface PurgeLeaf {
   readonly notAnalyzed?: true
   /** Where Citus stores its rows; without it they are in the table itself. */
   readonly stored?: Stored
+  /** Of what Citus stores, only rows that are on this list, and still hold what was archived. */
+  readonly archived?: StoredList
+}
+
+/** The archived rows of one leaf, on a list that Citus stores like the table. */
+export interface StoredList {
+  readonly list: TableName
+  /** The leaf's number there. */
+  readonly leaf: number
+  readonly key: readonly KeyWalkColumn[]
 }
 
 /**
@@ -124,6 +135,15 @@ export interface Dependents {
   readonly scans?: true
   /** Tables in which PostgreSQL counts what a batch changes; null where that is the table itself alone, for nothing refers to it. */
   readonly watched: Watched | null
+  /** Where Citus stores the table: deleted by statements of their own, before the rows that they refer to. */
+  readonly stored?: readonly StoredDependent[]
+}
+
+/** Rows of a table that refer to those of the purged one, by one of the ways there are. */
+export interface StoredDependent {
+  readonly table: TableName
+  /** From the table upwards: the foreign keys, the last of which points at the purged table. */
+  readonly way: readonly { readonly pairs: readonly ColumnPair[]; readonly to: TableName }[]
 }
 
 export interface StayReason {

@@ -7,15 +7,17 @@ import type { Lock, VacuumStep } from '../language/step.ts'
 /**
  * What references the rows of a table, as a tree with the treatment of each
  * reference, and the order of deletion. Empty where nothing references it.
+ *
+ * @param together in what a row and those that refer to it are deleted
  */
-export function describeReferences(cascade: Cascade): string[] {
+export function describeReferences(cascade: Cascade, together: 'statement' | 'transaction' = 'statement'): string[] {
   const { walked, emptied, root } = cascade
   if (walked.length === 0) return []
   const order = emptied.toReversed().map(({ name }) => display(name))
   return [
     `references to rows of ${display(root.name)}:`,
     ...walked.map(describeOne),
-    ...(order.length === 1 ? [] : [`rows are deleted in this order, in one statement: ${order.join(' → ')}`]),
+    ...(order.length === 1 ? [] : [`rows are deleted in this order, in one ${together}: ${order.join(' → ')}`]),
   ]
 }
 

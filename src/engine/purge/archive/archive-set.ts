@@ -7,12 +7,13 @@ import type { ArchiveSetStep } from '../../../plan/language/step.ts'
 import type { ArchiveSetWork } from '../../../plan/purge/archive/work.ts'
 import { display } from '../../../sql/names.ts'
 import { showRows } from '../../../text/units.ts'
-import { archiveRows } from '../../archive/archive-rows.ts'
+import { archiveRows, type StoredRows } from '../../archive/archive-rows.ts'
 import { removeLeftovers } from '../../archive/leftovers.ts'
 import { isStored } from '../../archive/stored-receipt.ts'
 import { withStore, withTriedStore } from '../../archive/with-store.ts'
 import type { RunContext } from '../../table-context.ts'
 import { countEntries } from '../check.ts'
+import { assertAllEnded } from '../stored/ended.ts'
 
 // A purge archives its rows once. Whatever kills it, the run that goes on first looks for the receipt: with one, the
 // set names exactly the archived rows, and a second archive would hold them once more; without one, the objects are
@@ -74,8 +75,11 @@ async function assertWithoutReceipt({ id, store }: ArchiveEntry, signal: AbortSi
   )
 }
 
+/** Which rows are archived, the list says, whatever others write. */
+const LISTED: StoredRows = { fingerprint: null, assertUnchanged: () => Promise.resolve() }
+
 async function archiveAnew(work: ArchiveSetWork, context: RunContext): Promise<ReceiptEntry> {
-  const { to, rows, settings, approvedBy, ticket, preparation } = work
+  const { to, rows, sets, settings, approvedBy, ticket, preparation } = work
   const { entry } = await withTriedStore(to, context.signal, (store) =>
     archiveRows(context, {
       store,
@@ -87,6 +91,7 @@ async function archiveAnew(work: ArchiveSetWork, context: RunContext): Promise<R
       rows,
       settings,
       seal: null,
+      ...(sets.some(({ stored }) => stored === true) ? { stored: LISTED } : {}),
       prepare: async (session) => {
         for (const statement of preparation) await underSettings(session, settings, () => session.query(statement))
       },
@@ -96,11 +101,9 @@ async function archiveAnew(work: ArchiveSetWork, context: RunContext): Promise<R
 }
 
 /** @throws {EbbError} unless every row of the sets has been archived */
-async function assertComplete(
-  { session, runId }: RunContext,
-  { sets, rows }: ArchiveSetWork,
-  archived: number,
-): Promise<void> {
+async function assertComplete(context: RunContext, { sets, rows }: ArchiveSetWork, archived: number): Promise<void> {
+  const { session, runId } = context
+  await assertAllEnded(context, sets)
   let entries = 0
   for (const keys of sets) entries += await countEntries(session, keys)
   if (entries === archived) return

@@ -1,4 +1,5 @@
 import type { GraphTable } from '../../../catalog/references/reference-graph.ts'
+import { readCitus } from '../../../catalog/managers.ts'
 import { readNotReadBack } from '../../../catalog/table/not-read-back.ts'
 import { readPresentTable } from '../../../catalog/table/read-table.ts'
 import type { TableModel } from '../../../catalog/table/table-model.ts'
@@ -8,6 +9,7 @@ import type { Archiving, ArchivingDependent } from '../../../plan/purge/archive/
 import { chosenBySet, setOfLeaves } from '../../../plan/purge/archive/rows.ts'
 import type { ArchiveRequest } from '../../../plan/archive/request.ts'
 import { candidateObjections, walkThrough, type CandidateSet } from '../../../plan/purge/candidate-set.ts'
+import { isStored } from '../../../plan/purge/stored.ts'
 import type { Cascade } from '../../../plan/references/cascade.ts'
 import { dependentRows } from '../../../plan/references/dependent-rows.ts'
 import type { ConditionSettings } from '../../../sql/condition-settings.ts'
@@ -47,8 +49,18 @@ export async function readArchiving(
     notReadBack: await readNotReadBack(session, table.name),
     ...(await readTooWide(session, rows, dependents, to)),
     listed: true,
+    ...(await readStoredKind(session, rows)),
     dependents,
   }
+}
+
+/** How Citus stores the table. */
+export async function readStoredKind(
+  session: Session,
+  { table, leaves }: Pick<RowsToLook, 'table' | 'leaves'>,
+): Promise<Pick<Archiving, 'stored'>> {
+  const citus = leaves.some(isStored) ? await readCitus(session, table.name) : null
+  return citus === null ? {} : { stored: { kind: citus.kind, distributionColumn: citus.distributionColumn } }
 }
 
 /** Of which tables one of the rows is too wide for the format. */

@@ -3,6 +3,7 @@ import { text as readText } from 'node:stream/consumers'
 import { parseReceipt } from '../../../archive/receipt-text.ts'
 import { isStoreError, StoreError } from '../../../archive/store-error.ts'
 import type { Store } from '../../../archive/store.ts'
+import { putOnAllNodes } from '../../../catalog/partitions/stored-leaves.ts'
 import { readAll, readOne } from '../../../db/query.ts'
 import type { Session } from '../../../db/session.ts'
 import { inSnapshot } from '../../../db/transaction.ts'
@@ -23,6 +24,7 @@ import { discardBesideReceipt } from '../../archive/leftovers.ts'
 import { withStore } from '../../archive/with-store.ts'
 import type { RunContext } from '../../table-context.ts'
 import { countEntries } from '../check.ts'
+import { assertAllEnded } from '../stored/ended.ts'
 import { archiveOf, COMMAND } from './archive-set.ts'
 
 /**
@@ -51,11 +53,13 @@ async function writeOfAbandoned(step: RemovalStep, context: RunContext, archive:
 
 async function writeBeside(archive: ArchiveEntry, step: RemovalStep, context: RunContext): Promise<void> {
   const { session, journalSchema, signal } = context
+  await assertAllEnded(context, step.sets)
   const removal = await withStore(archive.store, signal, async (store) => {
     const removal = await readRemoval(step, context, archive, await receiptOf(store, archive))
     await discardBesideReceipt(store, archive.id)
     await inSnapshot(session, async () => {
       await session.query('set local idle_in_transaction_session_timeout = 0')
+      if (step.sets.some(({ stored }) => stored === true)) await putOnAllNodes(session, step.settings)
       await putSession(session, step.settings)
       const atMost = JSON.stringify(removal).length + (await sizeOfKeys(session, step))
       const content = Readable.from(document(session, step, removal))

@@ -3,16 +3,24 @@ import type { Session } from '../../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../../db/sqlstate.ts'
 import { inTransaction } from '../../../db/transaction.ts'
 import { assertLease } from '../../../journal/lease.ts'
+import { deleteReferring } from '../../../plan/purge/stored-dependents.ts'
+import { deleteTaken, isArchived, takeStored, type Archived } from '../../../plan/purge/stored-list.ts'
 import type { PurgeLeaf, PurgeWork } from '../../../plan/purge/work.ts'
+import { display } from '../../../sql/names.ts'
 import { areNewHolds, lookAgain } from '../../hold-watch.ts'
-import { deleteRange, type BatchOutcome, type BatchPlace } from '../batch.ts'
+import { deleteRange, rangeOf, RowsChangedError, type BatchOutcome, type BatchPlace } from '../batch.ts'
+import type { Changes } from '../changes.ts'
 import { assertLeaf } from '../leaf-state.ts'
+import type { Purging } from '../purging.ts'
 import { orRefused } from '../refusal.ts'
 
 // A batch on a table that Citus stores. Invariants:
 //
 //   - One statement on the table itself, never on a shard: it goes to all shards of the range in parallel, and to the
 //     new placement where one is being moved. What it deletes commits with the journal (two-phase commit).
+//   - Rows of other tables that refer to them go before, by statements of their own, in one snapshot on each node: a row that is
+//     changed in between is an error, and one that comes to refer to it is refused.
+//   - Of archived rows, two: one takes their entries, the other deletes them, and no row may change in between.
 //   - It is bounded by its range alone: Citus neither skips locked rows nor limits what a statement deletes.
 //   - Settings are sent to all nodes: the time limit for locks, and those under which the condition is read.
 //   - After the statement its locks keep shards where they are: if they have moved since the batch before, positions mean
@@ -34,20 +42,23 @@ const LEAST_MS = 5_000
 
 /** One transaction. What `settle` writes commits with what is deleted, or marked, on all nodes. */
 export async function runStoredBatch(
-  { work, context, files }: BatchPlace,
+  { work, context, files, tally }: BatchPlace & Pick<Purging, 'tally'>,
   range: StoredRange,
   settle: (outcome: BatchOutcome) => Promise<void>,
 ): Promise<BatchOutcome> {
-  const { session, server, journalSchema, lease, holds } = context
+  const { session, control, server, journalSchema, lease, holds } = context
+  const dependents = work.dependents.stored ?? []
   const workMs = Math.max(LEAST_MS, Math.floor(server.deadlockTimeoutMs * SHARE_OF_DEADLOCK_TIMEOUT))
-  const batch = inTransaction(session, {}, async () => {
+  const isolation = dependents.length === 0 ? 'read committed' : 'repeatable read'
+  const batch = inTransaction(session, { isolation }, async () => {
     await session.query(`set local statement_timeout = ${workMs}`)
-    const gone = await orRefused(() => deleteStored(session, work, range))
-    await assertLeaf(session, work, range.leaf, files)
+    const { gone, around } = await orRefused(() => deleteStored(session, work, range, tally.number + 1))
+    // By the other session: the snapshot of this one may be older than the last move of a shard, or than a hold.
+    await assertLeaf(control, work, range.leaf, files)
     if (gone > 0) await assertLease(session, journalSchema, lease)
-    if (gone > 0 && work.action.kind === 'delete' && (await areNewHolds(session, journalSchema, holds)))
-      await lookAgain(session, journalSchema, holds)
-    const outcome = { found: gone, held: 0, gone, behind: 0, stayed: 0, around: {}, position: null }
+    if (gone > 0 && work.action.kind === 'delete' && (await areNewHolds(control, journalSchema, holds)))
+      await lookAgain(control, journalSchema, holds)
+    const outcome = { found: gone, held: 0, gone, behind: 0, stayed: 0, around, position: null }
     await settle(outcome)
     return outcome
   })
@@ -57,10 +68,36 @@ export async function runStoredBatch(
   })
 }
 
-async function deleteStored(session: Session, work: PurgeWork, range: StoredRange): Promise<number> {
+async function deleteStored(
+  session: Session,
+  work: PurgeWork,
+  range: StoredRange,
+  batch: number,
+): Promise<Pick<BatchOutcome, 'gone' | 'around'>> {
   await putOnAllNodes(session, work.settings)
   await session.query(`set local lock_timeout = ${LOCK_MS}`)
-  const gone = await deleteRange(session, work, range)
+  const { leaf } = range
+  const around: Record<string, Changes> = {}
+  for (const dependent of work.dependents.stored ?? []) {
+    const { rowCount } = await session.query(deleteReferring(work, leaf, rangeOf(range), dependent))
+    const name = display(dependent.table)
+    if (rowCount) around[name] = { deleted: (around[name]?.deleted ?? 0) + rowCount, updated: 0 }
+  }
+  const gone = isArchived(leaf)
+    ? await deleteArchived(session, work, { ...range, leaf }, batch)
+    : await deleteRange(session, work, range)
   await session.query(`set local search_path to ''`)
-  return gone
+  return { gone, around }
+}
+
+async function deleteArchived(
+  session: Session,
+  work: PurgeWork,
+  range: StoredRange & { readonly leaf: PurgeLeaf & Archived },
+  batch: number,
+): Promise<number> {
+  const { rowCount: taken } = await session.query(takeStored(work, range.leaf, rangeOf(range), batch))
+  const { rowCount: gone } = await session.query(deleteTaken(range.leaf, rangeOf(range), batch))
+  if (gone !== taken) throw new RowsChangedError()
+  return gone ?? 0
 }

@@ -1,9 +1,10 @@
 import type { NotReadBack } from '../../../catalog/table/not-read-back.ts'
 import type { TableName } from '../../../sql/names.ts'
 import type { ArchiveRequest } from '../../archive/request.ts'
+import type { StoredKind } from '../stored-list.ts'
 import type { KeyWalkColumn } from '../work.ts'
 
-// A purge with an archive. Which rows are archived is written down in two ways, and what is deleted is what was:
+// A purge with an archive. Which rows are archived is written down in three ways, and what is deleted is what was:
 //
 //   - Rows that stand alone: their versions are listed in the snapshot that archives them. Only after the receipt are
 //     rows deleted, by walking the list, and only those whose newest version is the one that was listed.
@@ -11,6 +12,8 @@ import type { KeyWalkColumn } from '../work.ts'
 //     what they hold is archived, in one snapshot, and what has changed until then is dropped from the set. With
 //     --cascade the rows that depend on them are archived in the same snapshot, and their keys recorded in it, in a set for
 //     each table. Only after the receipt are rows deleted, by walking the set, and only those that hold what was archived.
+//   - Rows that Citus stores: their keys, versions and fingerprints are listed beside them, on their nodes (stored-list.ts). The
+//     nodes share no snapshot, and need none: each row is deleted only if it holds what was archived of it.
 //
 // An entry goes with its row, in the same statement, so those left name the rows that were archived and not deleted,
 // however often the run was interrupted.
@@ -29,6 +32,8 @@ export interface Archiving {
   readonly tooWideDependents?: readonly TableName[]
   /** Row versions can be listed. Plans of earlier versions record keys in any case, and are resumed so. */
   readonly listed?: true
+  /** How Citus stores the table, where it does: the list is stored like it. */
+  readonly stored?: StoredKind
   /** The tables whose rows may be deleted with those of the table. */
   readonly dependents?: readonly ArchivingDependent[]
 }

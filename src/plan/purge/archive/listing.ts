@@ -3,6 +3,7 @@ import { own } from '../../../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../../../sql/sql.ts'
 import type { KeysOfRows } from '../../archive/rows.ts'
 import type { OnlineStep } from '../../language/step.ts'
+import { entriesLeft, listedKeys as storedKeys } from '../stored-list.ts'
 import { keyArrays, LIST_COLUMNS, sealOf } from '../version-list.ts'
 import type { PurgeLeaf, PurgeWork } from '../work.ts'
 import type { ArchivedSet } from './sets.ts'
@@ -97,10 +98,11 @@ export function keysOfList(set: ArchivedSet): KeysOfRows {
 }
 
 /** The keys in a set or a list: their columns, and what follows `from`. */
-export function keysIn({ set, columns, listed }: ArchivedKeys): {
+export function keysIn({ set, columns, listed, stored }: ArchivedKeys): {
   readonly columns: readonly string[]
   readonly from: Sql
 } {
+  if (stored === true) return { columns: storedKeys({ key: columns }), from: entriesLeft(set) }
   if (listed !== true) return { columns, from: quoted(set) }
   const names = keyArrays({ key: columns })
   return { columns: names, from: listedKeys(set, names) }

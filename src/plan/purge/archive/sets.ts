@@ -5,6 +5,7 @@ import type { Cascade } from '../../references/cascade.ts'
 import type { GraphTable } from '../../../catalog/references/reference-graph.ts'
 import { amongCandidates, type SetWalk } from '../candidate-sql.ts'
 import type { CandidateSet } from '../candidate-set.ts'
+import type { StoredKind } from '../stored-list.ts'
 import type { PlannedSet } from '../set-steps.ts'
 import type { KeyWalkColumn, PurgeLeaf, PurgeWork } from '../work.ts'
 import type { Archiving } from './archiving.ts'
@@ -21,6 +22,8 @@ export interface ArchivedSet extends PlannedSet {
   readonly groups: GroupsOfRows | null
   /** It is a list of row versions: no other rows are deleted with them, and no set has been approved. */
   readonly listed: boolean
+  /** Where Citus stores the table: it is a list that is stored like it. */
+  readonly stored: StoredKind | undefined
   /** In the order of the receipt: each table after those that its rows reference. */
   readonly dependents: readonly DependentSet[]
 }
@@ -33,7 +36,7 @@ export interface DependentSet {
 /** A set for the rows of `work`, which is a walk of the table or of a candidate set. */
 export function archivedSet(
   request: ArchiveRequest,
-  { place, key, listed, dependents = [] }: Archiving & { readonly key: readonly KeyWalkColumn[] },
+  { place, key, listed, stored, dependents = [] }: Archiving & { readonly key: readonly KeyWalkColumn[] },
   work: PurgeWork,
   candidates: CandidateSet | undefined,
   { emptied }: Cascade,
@@ -44,10 +47,10 @@ export function archivedSet(
     const columns = dependents.find(({ oid }) => oid === table.oid)?.key ?? []
     return { table, walk: throughSet({ schema, name: `${name}_${i + 1}` }, columns, WHOLE) }
   })
-  const base = { request, place, settings: work.settings, groups, dependents: sets }
+  const base = { request, place, settings: work.settings, groups, stored, dependents: sets }
   if (candidates === undefined) {
     const leaves = work.leaves.map(({ name }) => name)
-    const alone = listed === true && sets.length === 0
+    const alone = listed === true && stored === undefined && sets.length === 0
     return { ...base, key, leaves, condition: work.where, from: null, listed: alone, approvedBy: null, ticket: null }
   }
   const { key: recorded, leaves, condition, approvedBy, ticket } = candidates
@@ -71,6 +74,7 @@ export function cascadeOf(cascade: Cascade, { place, key, dependents }: Archived
 
 /** The deletion of what is in the set. */
 export function deletionOf(work: PurgeWork, set: ArchivedSet): PurgeWork {
+  if (set.stored !== undefined) return deletionOfStored(work, set)
   return set.listed ? deletionOfListed(work, set) : deletionOfSet(work, set)
 }
 
@@ -80,6 +84,10 @@ function deletionOfListed(work: PurgeWork, { place, key }: ArchivedSet): PurgeWo
     walk: { kind: 'blocks', listed: { list: place, leaf: i, key } },
   }))
   return { ...work, leaves }
+}
+
+function deletionOfStored(work: PurgeWork, { place, key }: ArchivedSet): PurgeWork {
+  return { ...work, leaves: work.leaves.map((leaf, i) => ({ ...leaf, archived: { list: place, leaf: i, key } })) }
 }
 
 function deletionOfSet(work: PurgeWork, { place, key, from }: ArchivedSet): PurgeWork {
@@ -92,10 +100,19 @@ function deletionOfSet(work: PurgeWork, { place, key, from }: ArchivedSet): Purg
 }
 
 /** Where the keys of all archived rows are, in the order of the receipt. */
-export function keysOf(table: TableName, { place, key, listed, dependents }: ArchivedSet): readonly ArchivedKeys[] {
+export function keysOf(
+  table: TableName,
+  { place, key, listed, stored, dependents }: ArchivedSet,
+): readonly ArchivedKeys[] {
   const names = (columns: readonly KeyWalkColumn[]) => columns.map(({ name }) => name)
   return [
-    { table, set: place, columns: names(key), ...(listed ? { listed } : {}) },
+    {
+      table,
+      set: place,
+      columns: names(key),
+      ...(listed ? { listed } : {}),
+      ...(stored === undefined ? {} : { stored: true }),
+    },
     ...dependents.map(({ table: { name }, walk }) => ({
       table: name,
       set: walk.among.set,

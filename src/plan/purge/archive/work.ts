@@ -24,4 +24,6 @@ export interface ArchivedKeys {
   readonly columns: readonly string[]
   /** It is a list of row versions, with their keys in arrays; else it has a row for each key. */
   readonly listed?: true
+  /** It is a list that Citus stores: an entry whose row is deleted has the number of a batch. */
+  readonly stored?: true
 }
