@@ -19,6 +19,21 @@ const REFUSED: readonly [title: string, code: string, statements: string][] = [
   ['an index over whole rows', 'whole-row:index i', 'create index i on t ((t is null))'],
   ['an index where whole rows', 'whole-row:index i', 'create index i on t (a) where (t is not null)'],
   [
+    'a default of its own name',
+    'own-name:default of column o',
+    `alter table t add o regclass default 'public.t'::regclass`,
+  ],
+  [
+    'a check with its own name',
+    'own-name:check c',
+    `alter table t add constraint c check (a <> 't'::regclass::oid::bigint)`,
+  ],
+  [
+    'an index with its own name',
+    'own-name:index i',
+    `create index i on t (a) where id > 0 and 't'::regclass::oid <> 0`,
+  ],
+  [
     'a default that draws from its identity',
     'identity-used:default value for column id of table public.o',
     `create table o (id bigint default nextval('t_id_seq'))`,

@@ -347,6 +347,7 @@ describe('objections', () => {
       'dependent:function f(events)',
     ],
     ['a check over whole rows', { wholeRows: ['check c'] }, 'whole-row:check c'],
+    ['a default of its own name', { ownNames: ['default of column d'] }, 'own-name:default of column d'],
     ['a borrowed sequence', { identityUsers: ['default of b'] }, 'identity-used:default of b'],
     ['a view of whole rows', { views: [view(named('v'), { usesRowType: true })] }, 'row-type-view:public.v'],
     [

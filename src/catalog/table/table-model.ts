@@ -58,6 +58,8 @@ export interface TableModel {
   readonly otherDependents: readonly OtherDependent[]
   /** Checks and indexes over rows as a whole (`check (events is not null)`): `check sane`. */
   readonly wholeRows: readonly string[]
+  /** Defaults, checks and indexes with the table itself as a constant (`'events'::regclass`): `default of column source`. */
+  readonly ownNames?: readonly string[]
   /** What else uses the sequence of an identity column, in PostgreSQL's words. */
   readonly identityUsers: readonly string[]
   readonly inheritsFrom: readonly string[]

@@ -132,6 +132,18 @@ const WHOLE_ROWS = LIST(`select json_agg(w.what order by w.what) from (
     select 'index ' || x.relname from pg_index i join pg_class x on x.oid = i.indexrelid
     where i.indrelid = c.oid and (${WHOLE_ROW('i.indexprs')} or ${WHOLE_ROW('i.indpred')})) w`)
 
+// A name that was made a constant when it was written (`default 'events'::regclass`) means this table, whatever it is called.
+const HAS_ITSELF = (tree: string, relation: string) => `case when ${tree}::text like '%:consttype 2205 %'
+  then position(quote_literal(format('%I.%I', n.nspname, c.relname)) || '::regclass' in pg_get_expr(${tree}, ${relation})) > 0 else false end`
+const OWN_NAMES = LIST(`select json_agg(o.what order by o.what) from (
+    select 'default of column ' || a.attname as what from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+    where d.adrelid = c.oid and ${HAS_ITSELF('d.adbin', `case when a.attgenerated = '' then 0 else c.oid end`)}
+    union all
+    select 'check ' || k.conname from pg_constraint k where k.conrelid = c.oid and k.contype = 'c' and ${HAS_ITSELF('k.conbin', 'c.oid')}
+    union all
+    select 'index ' || x.relname from pg_index i join pg_class x on x.oid = i.indexrelid
+    where i.indrelid = c.oid and (${HAS_ITSELF('i.indexprs', 'c.oid')} or ${HAS_ITSELF('i.indpred', 'c.oid')})) o`)
+
 const INHERITS_FROM = LIST(
   `select json_agg(h.inhparent::regclass::text order by h.inhseqno) from pg_inherits h where h.inhrelid = c.oid`,
 )
@@ -191,6 +203,7 @@ export function tableParts(version: number): Sql {
     otherTriggers: OTHER_TRIGGERS,
     otherDependents: OTHER_DEPENDENTS,
     wholeRows: WHOLE_ROWS,
+    ownNames: OWN_NAMES,
     identityUsers: IDENTITY_USERS,
     inheritsFrom: INHERITS_FROM,
     inheritedBy: INHERITED_BY,

@@ -87,6 +87,7 @@ type Apart =
   | 'defaultGrantees'
   | 'baseTypes'
   | 'wholeRows'
+  | 'ownNames'
   | 'identityUsers'
   | 'inheritsFrom'
   | 'inheritedBy'

@@ -228,6 +228,13 @@ function dependentObjections(table: TableModel, server: Pick<ServerModel, 'versi
         'Let it name columns, or drop it before and create it again afterwards.',
       ),
     ),
+    ...(table.ownNames ?? []).map((what) =>
+      objection(
+        `own-name:${what}`,
+        `${what} has ${name} itself as a constant ('…'::regclass), which would go on meaning the retired table`,
+        `Let it look the name up each time, ('…'::text)::regclass, or drop it before and create it again afterwards.`,
+      ),
+    ),
     ...table.identityUsers.map((what) =>
       objection(
         `identity-used:${what}`,
