@@ -9,6 +9,8 @@ interface Line {
   shortest: number
   /** Total latency of all queries. */
   travelled: number
+  /** Queries without an answer yet. */
+  underWay: number
 }
 
 const LINES = new WeakMap<ClientBase, Line>()
@@ -18,17 +20,19 @@ const IDLE = 2
 
 /** Measures the queries of a new session; streams are excluded. */
 export function timeQueries(client: Client): void {
-  const line = { shortest: Infinity, travelled: 0 }
+  const line: Line = { shortest: Infinity, travelled: 0, underWay: 0 }
   LINES.set(client, line)
   const query = client.query.bind(client) as (...words: unknown[]) => unknown
   client.query = ((...words: unknown[]) => {
     const began = performance.now()
     const result = query(...words)
-    if (result instanceof Promise)
-      result.then(
-        () => note(line, performance.now() - began),
-        () => {},
-      )
+    if (!(result instanceof Promise)) return result
+    // Those that are sent behind others, without waiting, travel together with them.
+    const isFirst = line.underWay === 0
+    line.underWay++
+    const ended = () => void line.underWay--
+    result.then(isFirst ? () => note(line, performance.now() - began) : () => {}, () => {})
+    result.then(ended, ended)
     return result
   }) as Client['query']
 }

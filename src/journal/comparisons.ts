@@ -15,14 +15,13 @@ export interface ComparedRange {
   readonly milliseconds: number
 }
 
-/** Records a range, without waiting for the WAL flush: after a crash the last ranges are compared again. */
+/** Records a range. One query. */
 export async function recordRange(
   session: ClientBase,
   schema: string,
   runId: string,
   { number, upto, rows, differences, milliseconds }: ComparedRange,
 ): Promise<void> {
-  await session.query('set local synchronous_commit = off')
   await session.query(sql`
     insert into ${at(schema, 'comparison')} (run_id, number, upto, rows, differences, milliseconds)
     values (${runId}, ${number}, ${upto}, ${rows}, ${differences === null ? null : JSON.stringify(differences)}, ${milliseconds})`)

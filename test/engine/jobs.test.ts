@@ -119,22 +119,20 @@ test('a second job is worth it where two do more than one, and until that is kno
 describe('the ranges of a comparison that several jobs share', () => {
   const session = {} as Session
   const behind = (keys: readonly number[]) =>
-    new ComparedRanges({ number: 0, after: null }, (_, after) => {
+    new ComparedRanges<number>({ number: 0, after: null }, (_, after) => {
       const next = keys.find((key) => after === null || key > Number(after[0]))
       return Promise.resolve(next === undefined ? null : [String(next)])
     })
 
-  test('follow one another, and are recorded in order', async () => {
+  test('follow one another, and are recorded in order, without waiting for one another', async () => {
     const ranges = behind([10, 20])
     const taken = await Promise.all([1, 2, 3, 4].map(() => ranges.take(session, 1)))
-    const recorded: number[] = []
-    const record = (at: number) => taken[at]?.inOrder(() => Promise.resolve(void recorded.push(at)))
-    const last = record(2)
-    const middle = record(1)
-    await sleep(5)
+    const recorded: (readonly number[])[] = []
+    const record = (at: number) => ranges.record(taken[at]!, at, (found) => Promise.resolve(void recorded.push(found)))
+    await record(1)
     expect(recorded).toEqual([])
     await record(0)
-    await Promise.all([last, middle])
+    await record(2)
 
     expect(taken.map((range) => range?.span)).toEqual([
       { after: null, upto: ['10'] },
@@ -142,15 +140,22 @@ describe('the ranges of a comparison that several jobs share', () => {
       { after: ['20'], upto: null },
       undefined,
     ])
-    expect(recorded).toEqual([0, 1, 2])
+    expect(recorded).toEqual([[0, 1], [2]])
   })
 
-  test('that come after one that has failed are not recorded: a resumed run would pass over it', async () => {
+  test('that come after one that could not be recorded are not either: a resumed run would pass over it', async () => {
     const ranges = behind([10, 20])
-    const first = await ranges.take(session, 1)
-    const second = await ranges.take(session, 1)
-    const later = second?.inOrder(() => Promise.reject(new Error('recorded')))
-    await expect(first?.inOrder(() => Promise.reject(new Error('failed')))).rejects.toThrow('failed')
+    const [first, second] = [await ranges.take(session, 1), await ranges.take(session, 1)]
+    const failing = ranges.record(first!, 0, () => Promise.reject(new Error('failed')))
+    const later = ranges.record(second!, 1, () => Promise.reject(new Error('recorded')))
+    await expect(failing).rejects.toThrow('failed')
     await expect(later).rejects.toThrow('failed')
+  })
+
+  test('of which one is never compared, those after it are not recorded', async () => {
+    const ranges = behind([10, 20])
+    await ranges.take(session, 1)
+    const second = await ranges.take(session, 1)
+    await ranges.record(second!, 1, () => Promise.reject(new Error('recorded')))
   })
 })

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readOne } from '../../db/query.ts'
+import { prepared, readOnePrepared } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { at } from '../../journal/journal.ts'
@@ -52,14 +52,22 @@ export function kept({ keep }: CopyWork): Sql {
   return keep === null ? raw('true') : raw(`(${keep}\n)`)
 }
 
+/** Locks the source against rewrites for the rest of the transaction. */
+export async function holdSource(session: ClientBase, { source }: CopyWork): Promise<void> {
+  await session.query(sql`lock table ${quoted(source)} in access share mode`.text)
+}
+
 /**
- * Locks the source against rewrites for the rest of the transaction, and checks that it has not been rewritten
- * before: VACUUM FULL, CLUSTER or an ALTER gives every row another ctid, and chunks of blocks would lose rows.
+ * Asked once the source is locked: VACUUM FULL, CLUSTER or an ALTER before gives every row another ctid, and chunks of
+ * blocks would lose rows. One query.
  *
  * @throws {EbbError} when it was rewritten
  */
-export async function holdSource(session: ClientBase, work: CopyWork, { filenode }: SourceState): Promise<void> {
-  await session.query(sql`lock table ${quoted(work.source)} in access share mode`.text)
+export async function assertNotRewritten(
+  session: ClientBase,
+  work: CopyWork,
+  { filenode }: SourceState,
+): Promise<void> {
   if ((await readFilenode(session, work)) === filenode) return
   throw new EbbError(
     `${display(work.source)} was rewritten by another session (VACUUM FULL, CLUSTER, REPACK, TRUNCATE or ALTER TABLE)`,
@@ -71,7 +79,7 @@ export async function holdSource(session: ClientBase, work: CopyWork, { filenode
 }
 
 async function readFilenode(session: ClientBase, work: CopyWork): Promise<string> {
-  const { filenode } = await readOne<{ filenode: string }>(
+  const { filenode } = await readOnePrepared<{ filenode: string }>(
     session,
     sql`
     select pg_relation_filenode(${quoted(work.source).text}::regclass)::text as filenode`,
@@ -79,12 +87,7 @@ async function readFilenode(session: ClientBase, work: CopyWork): Promise<string
   return filenode
 }
 
-/**
- * Records a chunk in the transaction that copies it. Its commit need not wait for the WAL flush: when the server crashes,
- * chunk and entry are lost together, and the chunk is copied again. The end of the step is an ordinary commit, which
- * makes everything before it durable. While others are at work it `waits`, so that the run does not get ahead of the
- * disk, for which their commits would wait.
- */
+/** Records a chunk in the transaction that copies it. One query. */
 export async function recordChunk(
   session: ClientBase,
   schema: string,
@@ -93,12 +96,12 @@ export async function recordChunk(
   rows: number,
   milliseconds: number,
   transport: Transport,
-  waits: boolean,
 ): Promise<void> {
-  await session.query(`set local synchronous_commit = ${waits ? 'local' : 'off'}`)
-  await session.query(sql`
+  await session.query(
+    prepared(sql`
     insert into ${at(schema, 'chunk')} (run_id, first, "end", by_column, from_key, to_key, rows, milliseconds, transport)
-    values (${runId}, ${first}, ${end}, ${keys?.column ?? null}, ${keys?.from ?? null}, ${keys?.to ?? null}, ${rows}, ${milliseconds}, ${transport})`)
+    values (${runId}, ${first}, ${end}, ${keys?.column ?? null}, ${keys?.from ?? null}, ${keys?.to ?? null}, ${rows}, ${milliseconds}, ${transport})`),
+  )
 }
 
 /** Returns the ranges still to be copied, each once. */

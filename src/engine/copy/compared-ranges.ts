@@ -4,28 +4,32 @@ import type { KeySpan, KeyText } from '../../plan/copy/comparison.ts'
 // The ranges of a comparison, for jobs that share them. Invariants:
 //
 //   - Each range starts where the previous one ends, so they are determined one at a time.
-//   - They are recorded in order: what is in the journal has no gap, and a resumed run starts behind the last.
+//   - They are recorded in order: what is in the journal has no gap, and a resumed run starts behind the last. One that
+//     is compared before an earlier one is recorded together with that, and its job does not wait.
 
 /** A range that a job has taken. */
 export interface TakenRange {
   readonly number: number
   readonly span: KeySpan
-  /** Runs `record` when all ranges before have been recorded; rejects, and so do all later ones, if one has not been. */
-  readonly inOrder: (record: () => Promise<void>) => Promise<void>
 }
 
 /** Finds the last key of the range of so many rows behind a key; null if that is the last range. */
 export type FindEnd = (session: Session, after: KeyText | null, rows: number) => Promise<KeyText | null>
 
-export class ComparedRanges {
+/** `Found`: what is recorded of a range. */
+export class ComparedRanges<Found> {
   private readonly findEnd: FindEnd
   private next: { readonly number: number; readonly after: KeyText | null } | null
   private taking: Promise<unknown> = Promise.resolve()
-  private recorded: Promise<void> = Promise.resolve()
+  /** Those that wait for an earlier one. */
+  private readonly compared = new Map<number, Found>()
+  private nextToRecord: number
+  private recording: Promise<void> = Promise.resolve()
 
   /** @param next the first range; null if there is none */
   constructor(next: { readonly number: number; readonly after: KeyText | null } | null, findEnd: FindEnd) {
     this.next = next
+    this.nextToRecord = next?.number ?? 0
     this.findEnd = findEnd
   }
 
@@ -41,36 +45,37 @@ export class ComparedRanges {
     this.next = null
   }
 
+  /**
+   * Records a range, and those behind it that have been waiting for it, by `record`; nothing yet if an earlier one is
+   * still being compared. After a failure nothing more is recorded.
+   */
+  record({ number }: TakenRange, found: Found, record: (found: readonly Found[]) => Promise<void>): Promise<void> {
+    this.compared.set(number, found)
+    this.recording = this.recording.then(async () => {
+      const inOrder = this.takeInOrder()
+      if (inOrder.length > 0) await record(inOrder)
+    })
+    return this.recording
+  }
+
+  private takeInOrder(): Found[] {
+    const inOrder: Found[] = []
+    for (let found = this.takeCompared(); found !== undefined; found = this.takeCompared()) inOrder.push(found)
+    return inOrder
+  }
+
+  private takeCompared(): Found | undefined {
+    const found = this.compared.get(this.nextToRecord)
+    if (found !== undefined) this.compared.delete(this.nextToRecord++)
+    return found
+  }
+
   private async takeNext(session: Session, rows: number): Promise<TakenRange | undefined> {
     if (this.next === null) return undefined
     const { number, after } = this.next
     const upto = await this.findEnd(session, after, rows)
     if (this.next === null) return undefined
     this.next = upto === null ? null : { number: number + 1, after: upto }
-    const before = this.recorded
-    const { promise, resolve, reject } = withResolvers()
-    this.recorded = promise
-    promise.catch(() => {}) // The job that takes no further range does not wait for it.
-    const inOrder = async (record: () => Promise<void>) => {
-      try {
-        await before
-        await record()
-        resolve()
-      } catch (error) {
-        reject(error)
-        throw error
-      }
-    }
-    return { number, span: { after, upto }, inOrder }
+    return { number, span: { after, upto } }
   }
-}
-
-function withResolvers() {
-  let resolve = () => {}
-  let reject: (error: unknown) => void = () => {}
-  const promise = new Promise<void>((resolved, rejected) => {
-    resolve = resolved
-    reject = rejected
-  })
-  return { promise, resolve, reject }
 }

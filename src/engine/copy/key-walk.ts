@@ -2,7 +2,7 @@ import { NEVER_NULL } from '../../catalog/table/json-parts.ts'
 import { readAll } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
 import { inTransaction } from '../../db/transaction.ts'
-import { putSession } from '../../db/settings.ts'
+import { underSettings } from '../../db/settings.ts'
 import { EbbError } from '../../errors.ts'
 import type { CopyWork } from '../../plan/copy/work.ts'
 import { display, quoted } from '../../sql/names.ts'
@@ -93,12 +93,13 @@ export class KeyWalk implements Walk {
     const beyond = from === null ? raw('true') : sql`${column} ${own('>=')} ${this.literal(from)}`
     return inTransaction(session, { readOnly: true }, async () => {
       await columnOf(session, this.work, this.column.name)
-      await putSession(session, this.work.settings)
-      const [next] = await readAll<{ value: string }>(
-        session,
-        sql`select ${column}::pg_catalog.text as value from ${place} and ${column} ${own('>')}
-          (select ${column} from ${place} and ${beyond} order by ${column} offset ${raw(String(rows - 1))} limit 1)
-          order by ${column} limit 1`,
+      const [next] = await underSettings(session, this.work.settings, () =>
+        readAll<{ value: string }>(
+          session,
+          sql`select ${column}::pg_catalog.text as value from ${place} and ${column} ${own('>')}
+            (select ${column} from ${place} and ${beyond} order by ${column} offset ${raw(String(rows - 1))} limit 1)
+            order by ${column} limit 1`,
+        ),
       )
       return next?.value ?? null
     })

@@ -3,12 +3,13 @@ import { from as copyFrom } from 'pg-copy-streams'
 import { CopyOut } from '../../db/copy-out.ts'
 import type { Session } from '../../db/session.ts'
 import { inTransaction } from '../../db/transaction.ts'
-import { putSession, putSessionBack, underSettings } from '../../db/settings.ts'
+import { inOneGo } from '../../db/in-one-go.ts'
+import { putSession, putSessionBack } from '../../db/settings.ts'
 import type { CopyWork, Transport } from '../../plan/copy/work.ts'
 import { quoted } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import type { SourceState } from './captured.ts'
-import { chunkRows, holdSource, type Range } from './chunk.ts'
+import { assertNotRewritten, chunkRows, holdSource, type Range } from './chunk.ts'
 
 /**
  * Copies one chunk. `read` is called when the source has sent all its rows: the next chunk can be read while these
@@ -25,10 +26,13 @@ export function serverCarrier(session: Session, work: CopyWork, state: SourceSta
     transport: 'server',
     carry: (range, _read, settle) =>
       inTransaction(session, {}, async () => {
-        await holdSource(session, work, state)
-        const { rowCount } = await underSettings(session, work.settings, () =>
+        const [, , , { rowCount }] = await inOneGo(session, () => [
+          holdSource(session, work),
+          assertNotRewritten(session, work, state),
+          putSession(session, work.settings),
           session.query(sql`insert into ${quoted(work.target)} (${raw(work.columns)}) ${chunkRows(work, range)}`.text),
-        )
+          putSessionBack(session, work.settings),
+        ])
         await settle(session, rowCount ?? 0)
         return rowCount ?? 0
       }),
@@ -59,8 +63,11 @@ export function copyCarrier(source: Session, target: Session, work: CopyWork, st
  * than waiting for the rest of the chunk.
  */
 async function stream(source: Session, target: Session, work: CopyWork, state: SourceState, range: Range) {
-  await holdSource(source, work, state)
-  await putSession(source, work.settings)
+  await inOneGo(source, () => [
+    holdSource(source, work),
+    assertNotRewritten(source, work, state),
+    putSession(source, work.settings),
+  ])
   await putSession(target, work.settings)
   // Both start together: a stream without listeners would end the process if its session were lost.
   const outgoing = source.query(new CopyOut(sql`copy (${chunkRows(work, range)}) to stdout (format binary)`.text))

@@ -1,10 +1,17 @@
+import { inOneGo } from '../../db/in-one-go.ts'
 import { readAll, readOne, readOnePrepared } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { askUnder, putSession } from '../../db/settings.ts'
 import { workClock } from '../../db/work-clock.ts'
 import { EbbError } from '../../errors.ts'
-import { comparedSoFar, forgetRanges, foundDifferences, recordRange } from '../../journal/comparisons.ts'
+import {
+  comparedSoFar,
+  forgetRanges,
+  foundDifferences,
+  recordRange,
+  type ComparedRange,
+} from '../../journal/comparisons.ts'
 import { assertLease } from '../../journal/lease.ts'
 import type { Batch } from '../../pacing/batch-size.ts'
 import { Gain } from '../../pacing/gain.ts'
@@ -62,14 +69,18 @@ const TOLD_KEYS = 10
 export async function verify(step: VerifyStep, context: RunContext): Promise<void> {
   const { session, journalSchema } = context
   const { work, shared = null } = step
-  await assertComparable(work, context)
-  const columns = await comparedColumns(session, work.target)
-  const unique = await hasUniqueKey(session, work.target, work.capture.key)
+  const [, , columns, unique] = await inOneGo(session, () => [
+    assertCaptured(session, journalSchema, work),
+    assertSameColumns(work, session),
+    comparedColumns(session, work.target),
+    hasUniqueKey(session, work.target, work.capture.key),
+  ])
   await compareAll({ work, shared, columns, unique }, step.jobs, context)
   const { rows, differences } = await foundDifferences(session, journalSchema, context.runId)
   if (differences.length === 0) return
   await forgetRanges(session, journalSchema, context.runId)
-  await assertComparable(work, context)
+  await assertCaptured(session, journalSchema, work)
+  await assertSameColumns(work, session)
   throw new EbbError(
     `the copy of ${display(work.source)} differs from it: of ${rows.toLocaleString('en-US')} rows in ${display(work.target)} ${describeDifferences(differences)}`,
     {
@@ -109,7 +120,7 @@ async function compareAll(comparison: Comparison, jobs: Jobs, context: RunContex
 function rangesBehind(
   last: { readonly number: number; readonly upto: KeyText | null } | undefined,
   comparison: Comparison,
-): ComparedRanges {
+): ComparedRanges<ComparedRange> {
   const findEnd: FindEnd = (session, after, rows) => endOfRange(session, comparison, after, rows)
   if (last === undefined) return new ComparedRanges({ number: 0, after: null }, findEnd)
   return new ComparedRanges(last.upto === null ? null : { number: last.number + 1, after: last.upto }, findEnd)
@@ -119,7 +130,7 @@ function rangesBehind(
 interface Comparing {
   readonly comparison: Comparison
   readonly context: RunContext
-  readonly ranges: ComparedRanges
+  readonly ranges: ComparedRanges<ComparedRange>
   readonly sizes: Sizes
   readonly pace: Pace
   readonly gain: Gain
@@ -143,17 +154,18 @@ async function compareRanges(
     const range = await ranges.take(session, asked)
     if (range === undefined) return
     const { number, span } = range
-    const comparing = compareRange(session, comparison, span)
-    await Promise.allSettled([comparing])
+    const found = await compareRange(session, comparison, span)
     const milliseconds = clock()
     taken(asked, milliseconds)
-    await range.inOrder(async () => {
-      const found = await comparing
-      await inTransaction(session, {}, async () => {
-        await assertLease(session, journalSchema, lease)
-        await recordRange(session, journalSchema, runId, { number, upto: span.upto, ...found, milliseconds })
-      })
-      report(found.rows)
+    await ranges.record(range, { number, upto: span.upto, ...found, milliseconds }, async (compared) => {
+      // After a crash of the server the last ranges are compared again.
+      await inTransaction(session, { local: ['synchronous_commit = off'] }, () =>
+        inOneGo(session, () => [
+          assertLease(session, journalSchema, lease),
+          ...compared.map((one) => recordRange(session, journalSchema, runId, one)),
+        ]),
+      )
+      for (const one of compared) report(one.rows)
     })
     last = { rows: asked, milliseconds }
     rows = Math.max(sizes.least, Math.min(sizes.most, nextSize(asked, milliseconds)))
@@ -234,8 +246,10 @@ async function endOfRange(
 
 async function compareRange(session: Session, comparison: Comparison, span: KeySpan) {
   return inTransaction(session, { isolation: 'repeatable read', readOnly: true, local: PLANNING }, async () => {
-    await putSession(session, comparison.work.settings)
-    const { logged } = await readOne<{ logged: boolean }>(session, loggedStatement(comparison, span))
+    const [, { logged }] = await inOneGo(session, () => [
+      putSession(session, comparison.work.settings),
+      readOne<{ logged: boolean }>(session, loggedStatement(comparison, span)),
+    ])
     const seen = { ...span, logged }
     const { rows, different, repeated } = await readOne<{ rows: number; different: number; repeated: number }>(
       session,
@@ -282,12 +296,10 @@ function reporter(before: number, expected: number, { observer }: TableContext):
 }
 
 /**
- * Checked before, because a new column makes no row differ, and after a difference, which may be due to a gap in the
- * capture, or to a changed type. A column added later is detected under the lock of the swap.
+ * Checked before, because a new column makes no row differ, and after a difference, which may be due to a changed type. A
+ * column added later is detected under the lock of the swap.
  */
-async function assertComparable(work: CopyWork, { session, journalSchema }: TableContext): Promise<void> {
-  await assertCaptured(session, journalSchema, work)
-  const { source, target } = work
+async function assertSameColumns({ source, target }: CopyWork, session: Session): Promise<void> {
   const { same } = await readOnePrepared<{ same: boolean }>(
     session,
     sql`select ${columnsOf(source)} = ${columnsOf(target)} as same`,

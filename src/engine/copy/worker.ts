@@ -1,3 +1,4 @@
+import { inOneGo } from '../../db/in-one-go.ts'
 import type { Session } from '../../db/session.ts'
 import { workClock } from '../../db/work-clock.ts'
 import { assertLease } from '../../journal/lease.ts'
@@ -109,7 +110,11 @@ interface Chunk {
   readonly written: Promise<number>
 }
 
-/** @param waits whether the commit waits for the disk */
+/**
+ * Its commit need not wait for the disk: when the server crashes, chunk and entry are lost together, and the chunk is
+ * copied again. A later commit of the run makes everything before it durable. While others are at work it `waits`, so
+ * that the run does not get ahead of the disk, for which their commits would wait.
+ */
 function carryOne({ context, done, fail }: SharedCopy, range: Range, carrier: Carrier, waits: boolean): Chunk {
   const began = performance.now()
   let commit = () => 0
@@ -117,17 +122,13 @@ function carryOne({ context, done, fail }: SharedCopy, range: Range, carrier: Ca
   const read = new Promise<void>((resolve) => (hasRead = resolve))
   const written = carrier
     .carry(range, hasRead, async (target, rows) => {
-      await assertLease(target, context.journalSchema, context.lease)
-      await recordChunk(
-        target,
-        context.journalSchema,
-        context.runId,
-        range,
-        rows,
-        performance.now() - began,
-        carrier.transport,
-        waits,
-      )
+      const { journalSchema, runId, lease } = context
+      const milliseconds = performance.now() - began
+      await inOneGo(target, () => [
+        assertLease(target, journalSchema, lease),
+        target.query(`set local synchronous_commit = ${waits ? 'local' : 'off'}`),
+        recordChunk(target, journalSchema, runId, range, rows, milliseconds, carrier.transport),
+      ])
       commit = workClock(target)
     })
     .then((rows) => {
