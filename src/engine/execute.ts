@@ -1,3 +1,4 @@
+import { inOneGo } from '../db/in-one-go.ts'
 import { reasonOf } from '../db/sqlstate.ts'
 import { doneSteps, noteError, recordLockTimes, recordStep } from '../journal/journal.ts'
 import type { PurgeStep, Step } from '../plan/language/step.ts'
@@ -31,7 +32,6 @@ export async function executeRun(
   before = 0,
 ): Promise<StepResult[]> {
   try {
-    await noteError(context.session, context.journalSchema, context.runId, null)
     return await execute(context, steps, alongside, before)
   } catch (error) {
     const reason = reasonOf(error)
@@ -52,7 +52,11 @@ async function execute(
   alongside: Alongside,
   before: number,
 ): Promise<StepResult[]> {
-  const done = await doneSteps(context.session, context.journalSchema, context.runId)
+  const { session, journalSchema, runId } = context
+  const [, done] = await inOneGo(session, () => [
+    noteError(session, journalSchema, runId, null),
+    doneSteps(session, journalSchema, runId),
+  ])
   const begun = steps.filter(({ key }) => done.has(key)).length
   if (begun > 0) context.observer({ type: 'resumed', done: begun, of: steps.length })
   const results: StepResult[] = []
@@ -69,9 +73,13 @@ async function execute(
   return results
 }
 
-/** How long a lock was held is known once it has been released, and best effort: the step is done. */
+/** How long a lock was held is known once it has been released, and best effort: the step is done, and no disk is waited for. */
 async function recordLock({ session, journalSchema, runId }: RunContext, key: string, lock: LockTimes): Promise<void> {
-  await recordLockTimes(session, journalSchema, runId, key, lock).catch(() => {})
+  await inOneGo(session, () => [
+    session.query('begin; set local synchronous_commit = off'),
+    recordLockTimes(session, journalSchema, runId, key, lock),
+    session.query('commit'),
+  ]).catch(() => {})
 }
 
 /** Steps that work in pieces record them in the journal of the run; the others need no run. */

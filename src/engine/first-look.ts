@@ -6,6 +6,7 @@ import { readUnknownNodes } from '../catalog/partitions/planned-leaves.ts'
 import { readSubscribedSequences } from '../catalog/table/subscribed-sequences.ts'
 import { readForeignCode } from '../catalog/table/table-code.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
+import { forAMoment } from '../db/for-a-moment.ts'
 import { readOne } from '../db/query.ts'
 import type { Session } from '../db/session.ts'
 import { inSnapshot } from '../db/transaction.ts'
@@ -20,7 +21,7 @@ import { managerObjections } from '../plan/table/objections/manager.ts'
 import { codeObjections } from '../plan/table/objections/code.ts'
 import { subscribedSequenceObjections } from '../plan/table/objections/publication.ts'
 import { unknownNodeObjections } from '../plan/table/objections/unknown-nodes.ts'
-import { sameName, type TableName } from '../sql/names.ts'
+import { display, sameName, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import type { EngineOptions, PlanOptions } from './options.ts'
 
@@ -98,7 +99,9 @@ async function objectionsToCode(
   table: TableName,
   accept: readonly string[],
 ): Promise<Objection[]> {
-  return superuser ? unaccepted(codeObjections(await readForeignCode(session, table), role), accept) : []
+  if (!superuser) return []
+  const code = await forAMoment(session, `code of ${display(table)}`, () => readForeignCode(session, table))
+  return unaccepted(codeObjections(code, role), accept)
 }
 
 /** Whether it is a table, partitioned or not; other relations have objections elsewhere. */

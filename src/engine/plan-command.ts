@@ -153,7 +153,8 @@ export async function findPlan(
     const plan = planOf(command, earlier)
     return { server, name, plan, situation: null, runId: earlier.id, earlier, doneBy: null }
   }
-  const before = journal ? await latestRun(session, journalSchema, name, [command.name]) : undefined
+  const isOfIt = earlier === undefined || earlier.command === command.name
+  const before = isOfIt ? earlier : await latestRun(session, journalSchema, name, [command.name])
   const done = before?.status === 'done' && isRunOf(command, request, before) ? before : null
   return { server, name, ...(await planOrDone(session, server, name, given, done)), runId: null, earlier }
 }

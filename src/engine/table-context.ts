@@ -145,7 +145,8 @@ async function withLease<T>(
         return result
       })
     } finally {
-      // After a lost connection the lease is free anyway: its sessions have ended.
+      // After a lost connection, or a crash of the server, the lease is free anyway: its sessions have ended.
+      await control.query('set synchronous_commit = off').catch(() => {})
       await releaseLease(control, journalSchema, lease).catch(() => {})
     }
   } finally {

@@ -48,7 +48,8 @@ export class CatchingUp {
   /** Changes are written to both tables, or may be: the server's response was lost. */
   private dual = false
   private rows: 'some' | 'all' = 'some'
-  /** Later changes may have to be applied. */
+  /** Later changes may have to be applied, and snapshots may be old. */
+  private preparedUntil = 0
   private readyUntil = 0
   private timesNotEmpty = 0
   /** Changes could not be applied while both tables were written. */
@@ -65,6 +66,7 @@ export class CatchingUp {
     await drain(this.work, this.context, 'it logs')
     const old = await oldSnapshots(this.context, this.lockLimits.deadlineMs)
     if (old.length > 0) throw stillOld(old)
+    this.preparedUntil = performance.now() + A_MOMENT_MS
   }
 
   /** True at once if nothing is left to apply, or was a moment ago; false after applying changes. */
@@ -105,7 +107,7 @@ export class CatchingUp {
 
   private async begin(deadline: number): Promise<boolean> {
     await this.stop()
-    await this.prepare()
+    if (performance.now() > this.preparedUntil) await this.prepare()
     // It may have been a row that only the target has: that is told now, when nobody else writes it.
     if (this.undrained) await applyWholeLog(this.work, this.context)
     this.undrained = false

@@ -29,7 +29,8 @@ import { disturbersBack, disturbersOff } from './disturbers.ts'
 export async function reconcile(step: ReconcileStep, context: TableContext): Promise<void> {
   await assertCaptured(context.session, context.journalSchema, step.work)
   if (step.pass === 'whole log at once') {
-    await applyWholeLog(step.work, context)
+    // What is logged from now on is left to later passes in any case.
+    if (!(await isDrained(step.work, context))) await applyWholeLog(step.work, context)
     return
   }
   if (await drain(step.work, context, 'it logs')) return

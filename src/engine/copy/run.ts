@@ -171,7 +171,8 @@ async function carryOutCopy(run: RunContext, plan: RebuildPlan): Promise<CopyRes
     holds: async () => !(await done(run)).has('swap'),
     giveBack: () => giveBack(run, rebuild),
   })
-  const receipt = (await archivesOfRun(session, journalSchema, runId)).at(-1)?.receipt ?? null
+  const archives = rebuild.archive == null ? [] : await archivesOfRun(session, journalSchema, runId)
+  const receipt = archives.at(-1)?.receipt ?? null
   await endRun(session, journalSchema, runId, 'done', { steps })
   const swap = steps.find(({ key }) => key === 'swap')?.lock ?? null
   return { runId, plan, steps, swap, nothingToDo: false, receipt }
