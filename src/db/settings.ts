@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg'
 import { putBack, putUnder, type ConditionSettings } from '../sql/condition-settings.ts'
 import { inOneGo } from './in-one-go.ts'
 import type { Session } from './session.ts'
-import { inTransaction } from './transaction.ts'
+import { begin } from './transaction.ts'
 
 /** Applies the settings of a condition to the open transaction. */
 export async function putSession(session: ClientBase, settings: ConditionSettings): Promise<void> {
@@ -30,7 +30,12 @@ export async function underSettings<T>(
   return answer
 }
 
-/** The same in a separate read-only transaction. */
-export function askUnder<T>(session: Session, settings: ConditionSettings, ask: () => Promise<T>): Promise<T> {
-  return inTransaction(session, { readOnly: true }, () => underSettings(session, settings, ask))
+/** The same in a separate read-only transaction, all in one message: if a part fails, nothing after it is of any consequence. */
+export async function askUnder<T>(session: Session, settings: ConditionSettings, ask: () => Promise<T>): Promise<T> {
+  const [, answer] = await inOneGo(session, () => [
+    session.query(begin({ readOnly: true })),
+    underSettings(session, settings, ask),
+    session.query('commit'),
+  ])
+  return answer
 }

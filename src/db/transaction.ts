@@ -8,16 +8,20 @@ export interface TransactionOptions {
 }
 
 /** Runs `work` in a transaction: committed when it returns, rolled back when it throws. */
-export async function inTransaction<T>(
+export function inTransaction<T>(session: ClientBase, options: TransactionOptions, work: () => Promise<T>): Promise<T> {
+  return inTransactionFrom(session, () => session.query(begin(options)), work)
+}
+
+/** The same where `first` sends the begin that it is given in one message with its own statements, and `work` gets what they answer. */
+export async function inTransactionFrom<F, T>(
   session: ClientBase,
-  options: TransactionOptions,
-  work: () => Promise<T>,
+  first: (begin: string) => Promise<F>,
+  work: (answer: F) => Promise<T>,
 ): Promise<T> {
   let result: T
   try {
     // Of several statements, so it may fail, or be cancelled, in a transaction that has begun.
-    await session.query(begin(options))
-    result = await work()
+    result = await work(await first(begin({})))
   } catch (error) {
     // After a lost connection the server has rolled back already, and the first error has the reason.
     await session.query('rollback').catch(() => {})
@@ -27,7 +31,7 @@ export async function inTransaction<T>(
   return result
 }
 
-function begin({ isolation = 'read committed', readOnly = false, local = [] }: TransactionOptions): string {
+export function begin({ isolation = 'read committed', readOnly = false, local = [] }: TransactionOptions): string {
   const beginning = `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'}`
   return [beginning, ...local.map((setting) => `set local ${setting}`)].join('; ')
 }

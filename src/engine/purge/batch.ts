@@ -2,7 +2,7 @@ import type { ServerModel } from '../../catalog/server-model.ts'
 import { inOneGo } from '../../db/in-one-go.ts'
 import { readOne } from '../../db/query.ts'
 import type { Session } from '../../db/session.ts'
-import { inTransaction } from '../../db/transaction.ts'
+import { inTransactionFrom } from '../../db/transaction.ts'
 import { workClock } from '../../db/work-clock.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { underSettings } from '../../db/settings.ts'
@@ -111,15 +111,16 @@ export async function runBatch(
   const lockMs = order.manner === 'careful' ? CAREFUL_LOCK_MS : QUICK_LOCK_MS
   const workMs = order.limit === 1 ? SINGLE_ROW_MS : longestBatchMs(server)
   let commit = () => 0
-  const action = inTransaction(session, {}, async () => {
-    const mode = work.action.kind === 'record' ? 'access share' : 'row exclusive'
-    const commits = order.alone === true ? 'set local synchronous_commit = off; ' : ''
-    const preparation = `${commits}set local lock_timeout = ${lockMs}; set local statement_timeout = ${Math.max(CAREFUL_LOCK_MS, Math.floor(workMs))};
+  const mode = work.action.kind === 'record' ? 'access share' : 'row exclusive'
+  const commits = order.alone === true ? 'set local synchronous_commit = off; ' : ''
+  const preparation = `${commits}set local lock_timeout = ${lockMs}; set local statement_timeout = ${Math.max(CAREFUL_LOCK_MS, Math.floor(workMs))};
        lock table only ${quoted(order.leaf.name).text} in ${mode} mode`
-    const [, before] = await inOneGo(session, () => [
-      prepareAtLeaf(session, work, order.leaf, files, preparation),
+  const prepare = (begin: string) =>
+    inOneGo(session, () => [
+      prepareAtLeaf(session, work, order.leaf, files, `${begin}; ${preparation}`),
       countChanges(session, watchedBy(work)),
     ])
+  const action = inTransactionFrom(session, prepare, async ([, before]) => {
     const deleteAndJudge = async () => {
       const deleted = await deleteRows(session, work, order, workMs)
       const own = ownCounts(work, order, deleted)
