@@ -181,9 +181,10 @@ async function countBlocks(work: PurgeWork, leaf: PurgeLeaf, { session, signal }
     union all select 0 limit 1`,
   )
   let counts: Counts = []
-  for (let first = 0; first < blocks; first += CHUNK_BLOCKS) {
+  // From the end: those were gone through last, and are the ones that the server still has in memory.
+  for (let end = blocks; end > 0; end -= CHUNK_BLOCKS) {
     signal.throwIfAborted()
-    const range = rangeOf({ leaf, after: `(${first},0)`, upto: `(${first + CHUNK_BLOCKS},0)` })
+    const range = rangeOf({ leaf, after: `(${Math.max(0, end - CHUNK_BLOCKS)},0)`, upto: `(${end},0)` })
     counts = sum(counts, await readCounts(session, work, countStatement(work, leaf, range)))
   }
   return counts

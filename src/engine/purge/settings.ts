@@ -8,6 +8,12 @@ import type { TableContext } from '../table-context.ts'
  */
 const DEADLOCK_MS = 20
 
+/**
+ * What the session has to write of the table's pages, because it needs their place in memory, goes to the disk at once, instead of by
+ * gigabytes when the kernel has enough of them: the commits of others would wait for those.
+ */
+const FLUSH_AFTER = '512kB'
+
 /** The session as a purge wants it, for as long as `work` takes: it has the session to itself. */
 export async function withPurgeSettings<T>({ session }: TableContext, work: () => Promise<T>): Promise<T> {
   const victim = await session.query(`set deadlock_timeout = ${DEADLOCK_MS}`).then(
@@ -17,10 +23,12 @@ export async function withPurgeSettings<T>({ session }: TableContext, work: () =
       return false
     },
   )
+  await session.query(`set backend_flush_after = '${FLUSH_AFTER}'`)
   try {
     return await work()
   } finally {
     // When the connection is lost there is nothing to set back, and the first error tells why.
+    await session.query('reset backend_flush_after').catch(() => {})
     if (victim) await session.query('reset deadlock_timeout').catch(() => {})
   }
 }
