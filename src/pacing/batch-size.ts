@@ -38,8 +38,10 @@ export interface BatchBounds {
 export const FIRST_ROWS = 100
 const LEAST_MS = 0.01
 
-/** Larger steps could overshoot. */
+/** Near its target. Larger steps could overshoot. */
 const GROWTH = 1.5
+/** Far below it. */
+const MOST_GROWTH = 4
 /** A batch that found fewer rows than this share of its size says nothing about larger ones. */
 const FULL = 0.8
 /** The number of previous batches considered, and the minimum to judge by. */
@@ -57,7 +59,7 @@ export function startingPace({ leastRows, mostRows }: BatchBounds): BatchPace {
 }
 
 /**
- * The size follows the target time: it grows slowly and shrinks at once. A batch several times slower than the
+ * The size follows the target time: it grows step by step and shrinks at once. A batch several times slower than the
  * previous ones halves the pace; a few good ones in a row double it again. `asked` is the size requested for the
  * batch.
  */
@@ -85,7 +87,12 @@ function nextRows(asked: number, { rows, milliseconds }: Batch, cost: Cost | nul
       ? timeForRows(cost.fixed, targetMs) / Math.max(cost.perRow * asked, LEAST_MS)
       : targetMs / Math.max(milliseconds, LEAST_MS)
   if (factor < 1) return Math.floor(asked * factor)
-  return rows < asked * FULL ? asked : Math.ceil(asked * Math.min(factor, GROWTH))
+  return rows < asked * FULL ? asked : Math.ceil(asked * Math.min(factor, growthTowards(factor)))
+}
+
+/** Half of the way at most, by which a row may cost more in a larger batch. */
+function growthTowards(factor: number): number {
+  return between(GROWTH, Math.sqrt(factor), MOST_GROWTH)
 }
 
 function timeForRows(fixed: number, targetMs: number): number {

@@ -21,8 +21,15 @@ const settled = () => run(startingPace(BOUNDS), 40, (rows) => rows / 20).at(-1)!
 describe('the batch size', () => {
   test('grows gradually towards the target time', () => {
     const sizes = run(startingPace(BOUNDS), 12, (rows) => rows / 20).map(({ rows }) => rows)
-    expect(sizes.slice(0, 6)).toEqual([150, 225, 338, 507, 761, 1000])
+    expect(sizes.slice(0, 6)).toEqual([317, 564, 846, 1001, 1000, 1000])
     expect(sizes.at(-1)).toBe(1000)
+  })
+
+  test('grows in larger steps far below it, which does not overshoot where rows cost more in larger batches', () => {
+    const sizes = run(startingPace(BOUNDS), 12, (rows) => rows / 2000).map(({ rows }) => rows)
+    expect(sizes.slice(0, 6)).toEqual([400, 1600, 6400, 25_299, 50_299, 75_449])
+    const costlier = run(startingPace(BOUNDS), 20, (rows) => (rows / 1000) ** 2)
+    expect(costlier.every(({ rows }) => (rows / 1000) ** 2 < 1.3 * BOUNDS.targetMs)).toBe(true)
   })
 
   test('shrinks at once', () => {
@@ -43,7 +50,7 @@ describe('the batch size', () => {
           const next = afterBatch(pace, pace.rows, done, bounds)
           expect(Number.isInteger(next.rows)).toBe(true)
           expect(next.rows).toBeGreaterThanOrEqual(bounds.leastRows)
-          expect(next.rows).toBeLessThanOrEqual(Math.min(bounds.mostRows, Math.ceil(pace.rows * 1.5)))
+          expect(next.rows).toBeLessThanOrEqual(Math.min(bounds.mostRows, Math.ceil(pace.rows * 4)))
           expect(next.slowness).toBeGreaterThanOrEqual(1)
           expect(next.slowness).toBeLessThanOrEqual(16)
           pace = next
