@@ -150,7 +150,8 @@ describe('along an index', () => {
       database,
       '(id bigint primary key, at timestamptz, note text)',
       `select n, now() - n * interval '1 minute', repeat('x', 300) from generate_series(1, 20000) n`,
-      ['create index by_at on visits (at)'],
+      // Once vacuumed, it would be read by its key alone, which is narrower.
+      ['create index by_at on visits (at)', 'alter table visits set (autovacuum_enabled = off)'],
     )
     expect(await walksOf(database, table, purgeRequest(`at < now() - interval '19900 minutes'`))).toEqual(['by_at'])
     expect(await walksOf(database, table, purgeRequest(`id % 2 = 0`))).toEqual(['blocks'])
