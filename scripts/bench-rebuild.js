@@ -13,6 +13,7 @@ import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { withSharedSessions } from '../build/db/shared-sessions.js'
 import { rebuild } from '../build/engine/commands/rebuild.js'
 import { carryOut } from '../build/engine/run.js'
 import { retire } from '../build/engine/runs/retire.js'
@@ -189,7 +190,9 @@ async function ebbTotal(request) {
 
 async function ebb({ keep = null, transport, jobs = 'auto' }) {
   const request = { keep, transport, jobs, noArchive: true, retireAfter: null }
-  const result = await carryOut(ground.url, { schema: 'public', name: 't' }, rebuild, request, quietly)
+  const result = await withSharedSessions(ground.url, (target) =>
+    carryOut(target, { schema: 'public', name: 't' }, rebuild, request, quietly),
+  )
   retired = result.runId
   return result
 }
