@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { objectionsToLooking } from '../../src/plan/purge/objections.ts'
 import type { Archiving } from '../../src/plan/purge/archive/archiving.ts'
+import { explainPurging } from '../../src/plan/explain/purge.ts'
 import { planPurge } from '../../src/plan/purge/purge.ts'
 import type { StoredKind } from '../../src/plan/purge/stored-list.ts'
 import { planCascade } from '../../src/plan/references/cascade.ts'
@@ -325,6 +326,11 @@ describe('with an archive', () => {
       `select create_distributed_table('"ebb"."purge_keys_7"', 'ebb_key_1', colocate_with => '"public"."events"')`,
     )
     expect(plan.purge?.leaves).toMatchObject([{ archived: { leaf: 0 }, stored: 'shards' }])
+
+    // What is shown is what is done: no row is deleted that is not on the list.
+    const shown = explainPurging(plan.steps.find((step) => step.kind === 'purge')!).join('\n')
+    expect(shown).toMatch(/insert into "ebb"\."purge_keys_7" as ebb_l[^;]* on conflict[^;]*;/)
+    expect(shown).toMatch(/delete from only[^;]* using "ebb"\."purge_keys_7" ebb_c[^;]*;$/)
 
     const created = (kind: StoredKind['kind']) =>
       stored({ stored: { kind, distributionColumn: null } }).steps[0]?.statements.at(-1)

@@ -79,23 +79,23 @@ export function chosenByStored({ where }: PurgeWork, { list, key }: Omit<StoredL
 ) and exists (select 1 from ${quoted(list)} ebb_c where ${sameKey(key)} and ${sameVersion()})`.text
 }
 
-/** Takes the entries of a range for a batch. */
-export function takeStored({ where }: PurgeWork, leaf: PurgeLeaf & Archived, range: BatchRange, batch: number): Sql {
+/** Takes the entries of a range for a batch, by its number. */
+export function takeStored({ where }: PurgeWork, leaf: PurgeLeaf & Archived, range: BatchRange, batch: Sql): Sql {
   const { list, key } = leaf.archived
   const keys = listedKeys({ key }).map((name) => ident(name))
   const taken = ['ebb_at', 'ebb_xmin', 'ebb_batch'].map((name) => sql`${ident(name)} = excluded.${ident(name)}`)
   return sql`insert into ${quoted(list)} as ebb_l (ebb_leaf, ${join(keys)}, ebb_at, ebb_xmin, ebb_fingerprint, ebb_batch)
-select ebb_c.ebb_leaf, ${keysOfRow(key)}, t.ctid, t.xmin, ebb_c.ebb_fingerprint, ${raw(String(batch))}
+select ebb_c.ebb_leaf, ${keysOfRow(key)}, t.ctid, t.xmin, ebb_c.ebb_fingerprint, ${batch}
 from ${besideRows(leaf)} where ${NO_BATCH} and ${inRange(leaf, range)} and ${unchanged()} and (${raw(where)}
 ) is true
 on conflict (ebb_leaf, ${join(keys)}) do update set ${join(taken)}`
 }
 
 /** Deletes the rows of the entries that a batch has taken. */
-export function deleteTaken(leaf: PurgeLeaf & Archived, range: BatchRange, batch: number): Sql {
+export function deleteTaken(leaf: PurgeLeaf & Archived, range: BatchRange, batch: Sql): Sql {
   const { list, key, leaf: number } = leaf.archived
   return sql`delete from only ${quoted(leaf.name)} t using ${quoted(list)} ebb_c
-where ebb_c.ebb_leaf ${own('=')} ${raw(String(number))} and ebb_c.ebb_batch ${own('=')} ${raw(String(batch))} and ${inRange(leaf, range)} and ${sameKey(key)} and ${sameVersion()}`
+where ebb_c.ebb_leaf ${own('=')} ${raw(String(number))} and ebb_c.ebb_batch ${own('=')} ${batch} and ${inRange(leaf, range)} and ${sameKey(key)} and ${sameVersion()}`
 }
 
 /** How many rows of a range have an entry that no batch has taken, and hold what was archived. */

@@ -7,6 +7,7 @@ import { deleteReferring } from '../../../plan/purge/stored-dependents.ts'
 import { deleteTaken, isArchived, takeStored, type Archived } from '../../../plan/purge/stored-list.ts'
 import type { PurgeLeaf, PurgeWork } from '../../../plan/purge/work.ts'
 import { display } from '../../../sql/names.ts'
+import { raw, type Sql } from '../../../sql/sql.ts'
 import { areNewHolds, lookAgain } from '../../hold-watch.ts'
 import { deleteRange, rangeOf, RowsChangedError, type BatchOutcome, type BatchPlace } from '../batch.ts'
 import type { Changes } from '../changes.ts'
@@ -52,7 +53,7 @@ export async function runStoredBatch(
   const isolation = dependents.length === 0 ? 'read committed' : 'repeatable read'
   const batch = inTransaction(session, { isolation }, async () => {
     await session.query(`set local statement_timeout = ${workMs}`)
-    const { gone, around } = await orRefused(() => deleteStored(session, work, range, tally.number + 1))
+    const { gone, around } = await orRefused(() => deleteStored(session, work, range, raw(String(tally.number + 1))))
     // By the other session: the snapshot of this one may be older than the last move of a shard, or than a hold.
     await assertLeaf(control, work, range.leaf, files)
     if (gone > 0) await assertLease(session, journalSchema, lease)
@@ -72,7 +73,7 @@ async function deleteStored(
   session: Session,
   work: PurgeWork,
   range: StoredRange,
-  batch: number,
+  batch: Sql,
 ): Promise<Pick<BatchOutcome, 'gone' | 'around'>> {
   await putOnAllNodes(session, work.settings)
   await session.query(`set local lock_timeout = ${LOCK_MS}`)
@@ -94,7 +95,7 @@ async function deleteArchived(
   session: Session,
   work: PurgeWork,
   range: StoredRange & { readonly leaf: PurgeLeaf & Archived },
-  batch: number,
+  batch: Sql,
 ): Promise<number> {
   const { rowCount: taken } = await session.query(takeStored(work, range.leaf, rangeOf(range), batch))
   const { rowCount: gone } = await session.query(deleteTaken(range.leaf, rangeOf(range), batch))
