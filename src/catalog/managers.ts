@@ -22,7 +22,7 @@ export interface Manager {
   readonly citus?: CitusTable
 }
 
-/** How Citus stores the table; undefined where it does not, or is not there. */
+/** How Citus stores the table; undefined if it does not, or is not installed. */
 export function citusOf(managers: readonly Manager[]): CitusTable | undefined {
   return managers.find(({ by }) => by === 'Citus')?.citus
 }
@@ -36,7 +36,7 @@ export async function readManagers(session: Session, table: TableName): Promise<
   return found
 }
 
-/** How Citus stores a table; null where it is not there. No query where a look at another table was less than a second ago. */
+/** How Citus stores a table; null if it does not, or is not installed. No query if another table was looked at less than a second ago. */
 export async function readCitus(session: ClientBase, table: TableName): Promise<CitusTable | null> {
   if (!(await managersHere(session)).some(({ relation }) => relation === CITUS)) return null
   return (await readIfAllowed<CitusTable>(session, citusQuestion(table)))[0] ?? null

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { UsageError } from '../errors.ts'
 
-/** Writes a file that is not there yet; an existing one is not overwritten. @throws {UsageError} */
+/** Writes a new file; an existing one is not overwritten. @throws {UsageError} */
 export async function writeNewFile(file: string, content: string, mode = 0o666): Promise<void> {
   await writeFile(file, content, { flag: 'wx', mode }).catch((error: unknown) => refuseFile('write', file, error))
 }

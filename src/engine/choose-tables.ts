@@ -13,7 +13,7 @@ import { readOwnTables } from './runs/own-tables.ts'
 /**
  * Finds the tables that were named, and those that patterns match; what a pattern matches besides is told.
  *
- * @throws {UsageError} when a table is not there, or a pattern matches none
+ * @throws {UsageError} when a table does not exist, or a pattern matches none
  */
 export async function findChosen(
   target: Target,

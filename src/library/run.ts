@@ -23,7 +23,7 @@ export interface RunPoliciesOptions extends Options, LockOptions {
 /**
  * Carries out what is due according to a config. A failure of one table is in its report and does not stop the others.
  *
- * @throws {UsageError} with everything that is wrong with the config, or when a table of it is not there
+ * @throws {UsageError} with everything that is wrong with the config, or when one of its tables does not exist
  */
 export const run: Call<RunPoliciesOptions, PolicyPlan[], RunReport> = ((
   database: Database,

@@ -67,7 +67,7 @@ async function noSuchTable(client: ClientBase, { schema, name }: WrittenName): P
   return new UsageError(`there is no ${place.slice(2)}`, next)
 }
 
-/** Everything about a relation, or undefined when it is not there. `version` is `server_version_num`. */
+/** Everything about a relation, or undefined if it does not exist. `version` is `server_version_num`. */
 export async function readTable(client: ClientBase, name: TableName, version: number): Promise<TableModel | undefined> {
   const query = sql`
     select c.oid::text as oid, json_build_object('schema', n.nspname, 'name', c.relname) as name,

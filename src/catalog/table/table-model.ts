@@ -268,7 +268,7 @@ export interface SqlFunction {
   readonly extensions?: readonly string[]
 }
 
-/** What another relation has, and has to be made anew when a table that it mentions is replaced. */
+/** Part of another relation that has to be created again when a table that it mentions is replaced. */
 interface OfAnother {
   readonly of: TableName
   readonly ofKind: RelationKind

@@ -15,7 +15,7 @@ export interface Destination {
 /**
  * Where the rows of a restore go: the first of them into `first`, the others where they were.
  *
- * @throws {UsageError} if a table is not there
+ * @throws {UsageError} if a table does not exist
  */
 export async function destinationsOf(
   session: Session,

@@ -191,7 +191,7 @@ function isStillMoved({ horizon, retire, withheld }: RotationPlan, oid: string):
 }
 
 /**
- * A move that was begun, and is not gone on with: what others write to the partition no longer leaves a mark. The tokens
+ * Of a move that was begun and will not be continued: what others write to the partition no longer leaves a mark. The tokens
  * are kept: a copy may be left there.
  */
 async function noLongerMoved(

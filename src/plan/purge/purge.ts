@@ -121,7 +121,7 @@ function dependingOn(purge: PurgeWork, { cascade }: PurgeSituation, set: Archive
   return { ...purge, dependents: dependentsOf(cascadeOf(cascade, set)) }
 }
 
-/** What matches now, of a candidate set what of it is unchanged; and what became of the archived rows that were not deleted. */
+/** Counts the rows that match now (of a candidate set: those unchanged), and what became of the archived rows that were not deleted. */
 function checkOf(purge: PurgeWork, work: PurgeWork, set: ArchivedSet): CheckStep {
   return { ...checkStep(purge), left: { work, sets: keysOf(purge.table, set) } }
 }

@@ -83,7 +83,7 @@ export function inTablespace(tablespace: string | null, statements: readonly Sta
   ]
 }
 
-/** What is said of an index, be it a constraint's or not, once it is there; a constraint has a comment of its own. */
+/** Statements after an index has been created, be it a constraint's or not; a constraint has a comment of its own. */
 function indexSettings(schema: string, index: Index): Statement[] {
   const { name, statisticsTargets } = index
   const place = quoted({ schema, name })

@@ -144,7 +144,7 @@ function commentOf(conditions: readonly Hidden[]): string {
 
 /**
  * The end of the comment, by which a view that was redefined by hand is known: what PostgreSQL prints of the definition,
- * hashed. Another major version may print it otherwise; then it is not known, and made anew once.
+ * hashed. Another major version may print it differently: then the view is not recognized, and is replaced once.
  */
 function printedBy({ version }: ServerModel): string {
   return ` (as PostgreSQL ${Math.floor(version / 10_000)} prints it: `

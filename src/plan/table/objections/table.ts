@@ -63,7 +63,10 @@ export function fundamentalObjections(server: ServerModel, journalSchema: string
 export function tableObjections(table: TableModel, server: Pick<ServerModel, 'superuser' | 'version'>): Objection[] {
   return [
     ...shapeObjections(table),
-    ...partObjections(table),
+    ...indexObjections(table),
+    ...table.constraints.flatMap((one) => constraintObjections(table, one)),
+    ...triggerObjections(table),
+    ...identityObjections(table),
     ...constraintTriggerObjections(table, server.superuser, ofOtherTables),
     ...dependentObjections(table, server),
     ...replicationObjections(table),
@@ -121,86 +124,82 @@ function shapeObjections(table: TableModel): Objection[] {
   ]
 }
 
-function partObjections(table: TableModel): Objection[] {
-  const name = display(table.name)
-  const constraints = table.constraints.filter(({ type }) => type !== 'not null')
+function indexObjections(table: TableModel): Objection[] {
+  return table.indexes
+    .filter(({ valid }) => !valid)
+    .map((index) =>
+      objection(
+        `invalid-index:${index.name}`,
+        `index ${index.name} is invalid: what built it was interrupted`,
+        `Drop it (drop index concurrently) or rebuild it: reindex index concurrently ${ident(table.name.schema, index.name).text};`,
+      ),
+    )
+}
+
+function constraintObjections(
+  table: TableModel,
+  { name, type, definition, validated, noInherit, references }: TableModel['constraints'][number],
+): Objection[] {
+  const itself = display(table.name)
+  const alter = `alter table ${sqlName(table)}`
+  const drop = `${alter} drop constraint ${ident(name).text}`
   return [
-    ...table.indexes
-      .filter(({ valid }) => !valid)
-      .map((index) =>
-        objection(
-          `invalid-index:${index.name}`,
-          `index ${index.name} is invalid: what built it was interrupted`,
-          `Drop it (drop index concurrently) or rebuild it: reindex index concurrently ${ident(table.name.schema, index.name).text};`,
-        ),
+    ...when(isNotEnforced(definition), () =>
+      objection(
+        `not-enforced:${name}`,
+        `${type} ${name} is NOT ENFORCED, and a partition cannot have such a constraint of its parent’s`,
+        `Drop it first: ${drop};`,
       ),
-    ...table.constraints
-      .filter(({ definition }) => isNotEnforced(definition))
-      .map((constraint) =>
-        objection(
-          `not-enforced:${constraint.name}`,
-          `${constraint.type} ${constraint.name} is NOT ENFORCED, and a partition cannot have such a constraint of its parent’s`,
-          `Drop it first: alter table ${sqlName(table)} drop constraint ${ident(constraint.name).text};`,
-        ),
+    ),
+    ...when(!validated && !isNotEnforced(definition), () =>
+      objection(
+        `not-valid:${name}`,
+        `${type} ${name} is NOT VALID, and a partition cannot have such a constraint of its parent’s`,
+        `Validate it first, which does not block reads or writes: ${alter} validate constraint ${ident(name).text};`,
       ),
-    ...table.constraints
-      .filter(({ validated, definition }) => !validated && !isNotEnforced(definition))
-      .map((constraint) =>
-        objection(
-          `not-valid:${constraint.name}`,
-          `${constraint.type} ${constraint.name} is NOT VALID, and a partition cannot have such a constraint of its parent’s`,
-          `Validate it first, which does not block reads or writes: alter table ${sqlName(table)} validate constraint ${ident(constraint.name).text};`,
-        ),
+    ),
+    ...when(type === 'check' && noInherit, () =>
+      objection(
+        `no-inherit:${name}`,
+        `check ${name} is NO INHERIT, which a partitioned table cannot have`,
+        `Replace it by an ordinary check: ${drop}, add constraint … not valid; and validate it.`,
       ),
-    ...constraints
-      .filter(({ type, noInherit }) => type === 'check' && noInherit)
-      .map((constraint) =>
-        objection(
-          `no-inherit:${constraint.name}`,
-          `check ${constraint.name} is NO INHERIT, which a partitioned table cannot have`,
-          `Replace it by an ordinary check: alter table ${sqlName(table)} drop constraint ${ident(constraint.name).text}, add constraint … not valid; and validate it.`,
-        ),
+    ),
+    ...when(type === 'exclusion', () =>
+      objection(
+        `exclusion:${name}`,
+        `exclusion constraint ${name} cannot hold across partitions`,
+        `Drop it first if it can be done without: ${drop};`,
       ),
-    ...constraints
-      .filter(({ type }) => type === 'exclusion')
-      .map((constraint) =>
-        objection(
-          `exclusion:${constraint.name}`,
-          `exclusion constraint ${constraint.name} cannot hold across partitions`,
-          `Drop it first if it can be done without: alter table ${sqlName(table)} drop constraint ${ident(constraint.name).text};`,
-        ),
+    ),
+    ...when(type === 'foreign key' && references !== null && display(references) === itself, () =>
+      objection(
+        `self-reference:${name}`,
+        `foreign key ${name} points at ${itself} itself; adopting it would check every row under lock`,
+        `Drop it first: ${drop};`,
       ),
-    ...constraints
-      .filter(({ type, references }) => type === 'foreign key' && references !== null && display(references) === name)
-      .map((constraint) =>
-        objection(
-          `self-reference:${constraint.name}`,
-          `foreign key ${constraint.name} points at ${name} itself; adopting it would check every row under lock`,
-          `Drop it first: alter table ${sqlName(table)} drop constraint ${ident(constraint.name).text};`,
-        ),
-      ),
-    ...table.triggers
-      .filter(({ perRow, transitionTables }) => perRow && transitionTables)
-      .map((trigger) =>
-        objection(
-          `transition-tables:${trigger.name}`,
-          `row trigger ${trigger.name} uses transition tables, which is refused on partitions`,
-          'Make it a statement trigger (for each statement).',
-        ),
-      ),
-    ...table.columns
-      .filter(
-        ({ identity, name: column }) =>
-          identity !== null && !table.sequences.some((sequence) => sequence.column === column),
-      )
-      .map((column) =>
-        objection(
-          `identity:${column.name}`,
-          `the sequence of identity column ${column.name} cannot be found`,
-          'Please report this.',
-        ),
-      ),
+    ),
   ]
+}
+
+function triggerObjections(table: TableModel): Objection[] {
+  return table.triggers
+    .filter(({ perRow, transitionTables }) => perRow && transitionTables)
+    .map((trigger) =>
+      objection(
+        `transition-tables:${trigger.name}`,
+        `row trigger ${trigger.name} uses transition tables, which is refused on partitions`,
+        'Make it a statement trigger (for each statement).',
+      ),
+    )
+}
+
+function identityObjections({ columns, sequences }: TableModel): Objection[] {
+  return columns
+    .filter(({ identity, name }) => identity !== null && !sequences.some(({ column }) => column === name))
+    .map(({ name }) =>
+      objection(`identity:${name}`, `the sequence of identity column ${name} cannot be found`, 'Please report this.'),
+    )
 }
 
 /** A materialized view that returns whole rows cannot read them through a view either. */
