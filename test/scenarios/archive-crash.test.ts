@@ -54,12 +54,12 @@ test('a server crash between the steps of a rotation with an archive, and of the
   expect(archives).toMatchObject([{ receipt: { id: archived?.receipt.id }, removal: { receipt: {} } }])
   expect(await archivedRows(folder.path, archived!.receipt)).toHaveLength(rows.length)
 
-  // Its partition is there again, and none of its rows; then its rows, and no more of them.
+  // Its partition may be there again, for the commit of a step need not have reached the disk, and none of its rows is; then its
+  // rows are, and no more of them.
   const receipt = `${folder.uri}/${archived!.receipt.id}/receipt.json`
   const restoring = (observer: Observer = () => {}) =>
     restoreRows(database.url, { ...ORDER, receipt, attach: true, accept: ['restore-key'] }, quietly({ observer }))
   await crashAt(server, restoring, isStep('step started', 'restore'))
-  expect(await monthsOf(database, table)).toContain(-3)
   expect(await contents(database, table)).toHaveLength(all.length - rows.length)
   await crashAt(server, restoring, isStep('step finished', 'restore'))
   expect(await contents(database, table)).toEqual(all)
