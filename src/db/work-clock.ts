@@ -9,8 +9,10 @@ interface Line {
   shortest: number
   /** Total latency of all queries. */
   travelled: number
-  /** Queries without an answer yet. */
+  /** Queries without an answer yet: what is sent behind others, without waiting for them, travels together with them. */
   underWay: number
+  /** When the first of them was sent. */
+  since: number
 }
 
 const LINES = new WeakMap<ClientBase, Line>()
@@ -20,23 +22,25 @@ const IDLE = 2
 
 /** Measures the queries of a new session; streams are excluded. */
 export function timeQueries(client: Client): void {
-  const line: Line = { shortest: Infinity, travelled: 0, underWay: 0 }
+  const line: Line = { shortest: Infinity, travelled: 0, underWay: 0, since: 0 }
   LINES.set(client, line)
   const query = client.query.bind(client) as (...words: unknown[]) => unknown
   client.query = ((...words: unknown[]) => {
-    const began = performance.now()
+    const sent = performance.now()
     const result = query(...words)
     if (!(result instanceof Promise)) return result
-    // Those that are sent behind others, without waiting, travel together with them.
-    const isFirst = line.underWay === 0
-    line.underWay++
-    const ended = () => void line.underWay--
-    result.then(isFirst ? () => note(line, performance.now() - began) : () => {}, () => {})
-    result.then(ended, ended)
+    if (line.underWay++ === 0) line.since = sent
+    result.then(
+      () => {
+        if (--line.underWay === 0) note(line, performance.now() - line.since)
+      },
+      () => void line.underWay--,
+    )
     return result
   }) as Client['query']
 }
 
+/** One query, or several that travelled together: something on the way may hold back those behind the first (Nagle’s algorithm). */
 function note(line: Line, milliseconds: number): void {
   line.shortest = Math.min(milliseconds, line.shortest * FORGETTING)
   line.travelled += milliseconds < IDLE * line.shortest ? milliseconds : line.shortest
