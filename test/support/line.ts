@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
-import { onTestFinished } from 'vitest'
 import type { Database } from './test-database.ts'
 
 /** Another address of the test's database, until the test ends: each connection to it is joined to one with the server. */
@@ -15,7 +14,7 @@ export async function openLine(database: Database, join: (client: Socket, upstre
       one.on('error', () => other.destroy())
     }
   })
-  onTestFinished(() => void server.close())
+  database.atEnd(async () => void server.close())
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const url = new URL(database.url)

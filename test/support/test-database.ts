@@ -97,6 +97,11 @@ export class Database {
     return process.env.EBB_TEST_NAMES === 'awful' ? awfulName(name) : { schema: 'public', name }
   }
 
+  /** To be done when the test ends; also of one that runs beside others, of which `onTestFinished` cannot tell which it is. */
+  atEnd(end: () => Promise<void>): void {
+    this.ends.push(end)
+  }
+
   /** Closes the sessions and pools that the test opened. */
   async close(): Promise<void> {
     await Promise.all(this.ends.map((end) => end()))
