@@ -308,8 +308,13 @@ export async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
   return sleep(ms, true, { signal }).catch(() => false)
 }
 
-/** The sessions for short locks. */
-export function sessionsOf({ session, pid, control, server, journalSchema, lease }: TableContext): ShortLockSessions {
-  const durable = () => renewLease(session, journalSchema, lease)
+/** The sessions for short locks; `isDurableLater` where a later commit of the run waits for the disk. */
+export function sessionsOf(
+  { session, pid, control, server, journalSchema, lease }: TableContext,
+  { isDurableLater = false }: { readonly isDurableLater?: boolean } = {},
+): ShortLockSessions {
+  const durable = async () => {
+    if (!isDurableLater) await renewLease(session, journalSchema, lease)
+  }
   return { session, pid, control, deadlockTimeoutMs: server.deadlockTimeoutMs, durable }
 }

@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
 import type * as polyfill from 'temporal-polyfill'
 
-// Temporal is loaded with the first calculation: reading it takes 15 ms, as long as all of the command line, and a command that only
-// looks at the journal mostly calculates nothing. It is loaded by `require`, for those who calculate cannot wait for an import.
+// Temporal is loaded with the first calculation: reading it takes 15 ms, about as long as the command line itself,
+// and a command that only looks at the journal mostly calculates nothing. It is loaded by `require`, for those who calculate cannot wait for an import.
 
 const load = createRequire(import.meta.url)
 let loaded: typeof polyfill.Temporal | undefined

@@ -52,10 +52,10 @@ export const rollback: Command<RollbackRequest, StoredRollback, RollbackOf, RunR
     const { session, journalSchema, runId } = run
     const undone = await runById(session, journalSchema, plan.of)
     // Without its new partitions a table that was split is still one that rotate manages.
-    const forget = undone?.command === split.name ? [] : [forgetSet]
+    const staysManaged = undone?.command === split.name
     const alongside: Alongside = {
       'swap-back': () => [
-        ...forget.map((of) => of(session, journalSchema, plan.table)),
+        ...(staysManaged ? [] : [forgetSet(session, journalSchema, plan.table)]),
         endRun(session, journalSchema, plan.of, 'rolled back', null),
       ],
     }

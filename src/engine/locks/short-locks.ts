@@ -59,8 +59,8 @@ export interface ShortLockSessions {
   readonly control: Session
   readonly deadlockTimeoutMs: number
   /**
-   * Commits something in `session` and waits until it is durable, and with it the transaction under the locks, which
-   * has not waited. If the server crashes before, that is lost, but so is everything that others have committed since.
+   * Waits, by a commit in `session`, until the transaction under the locks is durable, which has not waited; it need not
+   * if a later one does. If the server crashes before, that is lost, but so is everything that others have committed since.
    * Without this the locks are held until the disk, and a synchronous standby, have the commit.
    */
   readonly durable?: () => Promise<void>

@@ -100,7 +100,7 @@ export async function performWhole(
       return runOnline(step, context, lockLimits, hooks)
     case 'short lock':
       return underShortLocks(
-        { ...sessionsOf(context), ...(hooks.isDurableLater === true ? { durable: () => Promise.resolve() } : {}) },
+        sessionsOf(context, hooks),
         step,
         limitsOf(step, lockLimits),
         context.observer,
